@@ -1,0 +1,287 @@
+//! The macro behind the frame table: from one entry a struct, its codec, its variant and its description.
+
+use crate::error::{DecodeError, EncodeError};
+use crate::reader::Reader;
+use crate::writer::{self, Buffer};
+
+/// Who may send a frame.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// From client to server only.
+    ToServer,
+    /// From server to client only.
+    ToClient,
+    /// Either way.
+    Both,
+}
+
+impl Direction {
+    /// Whether a frame of this direction may go to `side`'s end.
+    pub(crate) const fn reaches_server(self) -> bool {
+        matches!(self, Direction::ToServer | Direction::Both)
+    }
+    pub(crate) const fn reaches_client(self) -> bool {
+        matches!(self, Direction::ToClient | Direction::Both)
+    }
+}
+
+/// One entry of the frame table, for those who show frames or check a document against it.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FrameInfo {
+    /// The type byte.
+    pub kind: u8,
+    /// The page's name, such as `HELLO`.
+    pub name: &'static str,
+    /// Who may send it.
+    pub direction: Direction,
+    /// Its fields, in order.
+    pub fields: &'static [FieldInfo],
+}
+
+/// One field of a frame.
+#[derive(Debug, PartialEq, Eq)]
+pub struct FieldInfo {
+    /// The page's name, such as `timezone`.
+    pub name: &'static str,
+    /// The page's type, such as `str8`; a list names its items.
+    pub ty: &'static str,
+    /// Whether a payload without it is malformed.
+    pub required: bool,
+}
+
+/// The payload of one frame type, or of one item of a list.
+pub trait Payload<'a>: Sized {
+    /// The frame's type byte; 0xFF for what is only an item.
+    const KIND: u8;
+
+    #[doc(hidden)]
+    fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    #[doc(hidden)]
+    fn write<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError>;
+
+    /// Reads a payload of this type.
+    ///
+    /// # Errors
+    /// Names the field and the rule that the payload breaks.
+    fn parse(payload: &'a [u8]) -> Result<Self, DecodeError> {
+        Self::read(&mut Reader::new(Self::KIND, payload))
+    }
+
+    /// Appends the whole frame, header and payload, with every field written.
+    ///
+    /// # Errors
+    /// If a field is longer than its length prefix can say, or the buffer is full; nothing is appended then.
+    fn encode<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError> {
+        writer::frame(Self::KIND, self, out)
+    }
+}
+
+/// The Rust type of a field type.
+macro_rules! rust_type {
+    (str8) => { &'a str };
+    (str16) => { &'a str };
+    (text) => { &'a str };
+    (rest) => { &'a [u8] };
+    (id32) => { [u8; 32] };
+    (said) => { Said<'a> };
+    (list[$item:ty]) => { Vec<$item> };
+    (items[$item:ty]) => { Vec<$item> };
+    ($int:ident) => { $int };
+}
+
+/// Reads one field by way of the reader type that stands for its field type.
+macro_rules! read_field {
+    ($r:ident, $how:ident, $field:ident, str8) => {
+        $r.$how::<reader::Str8<'_>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, str16) => {
+        $r.$how::<reader::Str16<'_>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, text) => {
+        $r.$how::<reader::Text<'_>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, rest) => {
+        $r.$how::<reader::Rest<'_>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, list[$item:ty]) => {
+        $r.$how::<reader::List<$item>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, items[$item:ty]) => {
+        $r.$how::<reader::Items<$item>>(stringify!($field))?.0
+    };
+    ($r:ident, $how:ident, $field:ident, $same:ident) => {
+        $r.$how(stringify!($field))?
+    };
+}
+
+macro_rules! write_field {
+    ($out:ident, $value:expr, str8) => {
+        writer::str8($out, $value)?
+    };
+    ($out:ident, $value:expr, str16) => {
+        writer::str16($out, $value)?
+    };
+    ($out:ident, $value:expr, text) => {
+        $out.append($value.as_bytes())?
+    };
+    ($out:ident, $value:expr, rest) => {
+        $out.append($value)?
+    };
+    ($out:ident, $value:expr, id32) => {
+        $out.append(&$value)?
+    };
+    ($out:ident, $value:expr, said) => {
+        writer::said($out, &$value)?
+    };
+    ($out:ident, $value:expr, list[$item:ty]) => {
+        writer::list($out, &$value)?
+    };
+    ($out:ident, $value:expr, items[$item:ty]) => {
+        writer::items($out, &$value)?
+    };
+    ($out:ident, $value:expr, $int:ident) => {
+        $out.append(&$value.to_be_bytes())?
+    };
+}
+
+macro_rules! field_info {
+    ($field:ident, $required:literal, $ty:ident $([$item:ty])?) => {
+        FieldInfo {
+            name: stringify!($field),
+            ty: concat!(stringify!($ty) $(, "[", stringify!($item), "]")?),
+            required: $required,
+        }
+    };
+}
+
+/// One struct with its fields: those before the `;` are required.
+macro_rules! payload {
+    (
+        $kind:expr, $(#[$doc:meta])* $name:ident $(<$lt:lifetime>)?
+        { $($(#[$rdoc:meta])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
+          $($(#[$odoc:meta])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
+    ) => {
+        $(#[$doc])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub struct $name $(<$lt>)? {
+            $($(#[$rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
+            $($(#[$odoc])* pub $opt: rust_type!($oty $([$oitem])?),)*
+        }
+
+        impl<'a> Payload<'a> for $name $(<$lt>)? {
+            const KIND: u8 = $kind;
+            #[allow(unused_variables, reason = "a frame may have no fields")]
+            fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
+                Ok($name {
+                    $($req: read_field!(r, required, $req, $rty $([$ritem])?),)*
+                    $($opt: read_field!(r, optional, $opt, $oty $([$oitem])?),)*
+                })
+            }
+            #[allow(unused_variables, reason = "a frame may have no fields")]
+            fn write<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError> {
+                $(write_field!(out, self.$req, $rty $([$ritem])?);)*
+                $(write_field!(out, self.$opt, $oty $([$oitem])?);)*
+                Ok(())
+            }
+        }
+
+        impl $(<$lt>)? $name $(<$lt>)? {
+            /// Its fields, as the page has them.
+            pub const FIELDS: &'static [FieldInfo] = &[
+                $(field_info!($req, true, $rty $([$ritem])?),)*
+                $(field_info!($opt, false, $oty $([$oitem])?),)*
+            ];
+        }
+    };
+}
+
+/// Items of lists: fields that stand in no frame of their own.
+macro_rules! items {
+    ($($(#[$doc:meta])* $name:ident $(<$lt:lifetime>)? { $($fields:tt)* })*) => {
+        $(payload! { 0xFF, $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+    };
+}
+
+/// The table: `number NAME Struct: direction { required fields; other fields }`.
+macro_rules! frames {
+    ($($(#[$doc:meta])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?: $direction:ident
+       { $($fields:tt)* })*) => {
+        $(payload! { $kind, $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+
+        /// Any frame.
+        #[derive(Clone, Debug, PartialEq, Eq)]
+        #[allow(missing_docs, reason = "each variant is the struct of its name")]
+        pub enum Frame<'a> {
+            $($name($name $(<$lt>)?),)*
+        }
+
+        impl<'a> Frame<'a> {
+            /// Reads the payload of a frame of type `kind`.
+            ///
+            /// # Errors
+            /// Names the field and the rule that the payload breaks, or [`Rule::UnknownType`].
+            pub fn parse(kind: u8, payload: &'a [u8]) -> Result<Self, DecodeError> {
+                match kind {
+                    $($kind => <$name as Payload<'a>>::parse(payload).map(Frame::$name),)*
+                    _ => Err(DecodeError { kind, field: "", offset: 0, rule: Rule::UnknownType }),
+                }
+            }
+
+            /// Appends the whole frame, header and payload.
+            ///
+            /// # Errors
+            /// As [`Payload::encode`].
+            pub fn encode<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError> {
+                match self {
+                    $(Frame::$name(frame) => frame.encode(out),)*
+                }
+            }
+
+            /// The type byte.
+            #[must_use]
+            pub const fn kind(&self) -> u8 {
+                match self {
+                    $(Frame::$name(_) => $kind,)*
+                }
+            }
+        }
+
+        $(impl<'a> From<$name $(<$lt>)?> for Frame<'a> {
+            fn from(frame: $name $(<$lt>)?) -> Self {
+                Frame::$name(frame)
+            }
+        })*
+
+        /// The type bytes by their names on the page.
+        pub mod kind {
+            $(#[allow(missing_docs, reason = "the name says it")] pub const $page: u8 = $kind;)*
+        }
+
+        /// Every frame type, in the order of their numbers.
+        pub static FRAMES: &[FrameInfo] = &[
+            $(FrameInfo {
+                kind: $kind,
+                name: stringify!($page),
+                direction: Direction::$direction,
+                fields: $name::FIELDS,
+            },)*
+        ];
+
+        /// What the table says of a type.
+        #[must_use]
+        pub const fn info(kind: u8) -> Option<&'static FrameInfo> {
+            $(const $page: &FrameInfo = &FrameInfo {
+                kind: $kind,
+                name: stringify!($page),
+                direction: Direction::$direction,
+                fields: $name::FIELDS,
+            };)*
+            match kind {
+                $($kind => Some($page),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+pub(crate) use {field_info, frames, items, payload, read_field, rust_type, write_field};

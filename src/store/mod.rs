@@ -1,0 +1,458 @@
+//! WHAT is kept: users, chats, memberships, messages, media. HOW is the business of [`sqlite`] and [`media`].
+//!
+//! Whatever changes something is an [`Op`]. Ops go into one queue; the store carries them out in its order,
+//! many in one transaction, and hands what came of each to the one [`Consumer`], in that order, once the
+//! transaction is durable. So everybody who hears of a change hears of it after it is safe, and in the same
+//! order as all others. Whatever only reads is a method that blocks, and is called from a blocking thread.
+//!
+//! The rules of who may do what to which chat are applied here, inside the transaction, because here alone
+//! nothing can change between the check and the deed. The store knows no session, hub or socket: it knows a
+//! connection as a number that it hands back.
+
+pub mod media;
+pub mod sqlite;
+
+use crate::error::Refusal;
+use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
+use chatwire_codec::MediaKind;
+use std::sync::Arc;
+
+/// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
+#[derive(Debug)]
+pub enum Op {
+    /// HELLO.
+    Login(Login),
+    /// A message.
+    Append(Append),
+    /// JOIN.
+    Join(Join),
+    /// LEAVE.
+    Leave(Leave),
+    /// SYNC: changes nothing, but takes its place in the order of changes.
+    Sync(Sync),
+    /// A user's last connection has ended. A guest's memberships of rooms and groups end with it.
+    Departed {
+        /// Who.
+        user: UserId,
+    },
+}
+
+/// A connection that says who it is.
+#[derive(Debug)]
+pub struct Login {
+    /// The connection.
+    pub conn: ConnId,
+    /// How.
+    pub who: Who,
+    /// The device's name, which a token is bound to.
+    pub device: Box<str>,
+    /// The hash of the token to be given out, unless the login is by token.
+    pub new_token: [u8; 32],
+}
+
+/// How a connection says who it is.
+#[derive(Debug)]
+pub enum Who {
+    /// A new guest, with a wished-for name (checked, not reserved) or none.
+    Guest {
+        /// The name.
+        name: Option<Box<str>>,
+    },
+    /// The holder of a token.
+    Token {
+        /// Its hash.
+        hash: [u8; 32],
+    },
+}
+
+/// Where a message is to go.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing was named: the connection's current room, or the user's home chat if `None`.
+    Current(Option<ChatId>),
+    /// TO's `chat`.
+    Chat(ChatId),
+    /// TO's `room`: a room that the sender is in.
+    Room(Box<str>),
+    /// TO's `user`: the other side of a direct chat, which is made if it is missing.
+    User(Box<str>),
+}
+
+/// A message to be stored.
+#[derive(Debug)]
+pub struct Append {
+    /// The connection that sent it, or `None` for the server's own (the assistant's).
+    pub conn: Option<ConnId>,
+    /// Its sender.
+    pub user: UserId,
+    /// Its sender's name, for those who get it live.
+    pub user_name: Arc<str>,
+    /// Its name among its sender's messages; 0: none.
+    pub nonce: u64,
+    /// Where it goes.
+    pub target: Target,
+    /// The message that it answers, or 0.
+    pub reply_to: Seq,
+    /// The file's name, or empty.
+    pub name: Box<str>,
+    /// The type of its content frame, for an ERROR about it.
+    pub about: u8,
+    /// What it is, or why there is nothing to store.
+    pub content: Result<Content, Refusal>,
+    /// Why it may not be stored now, though a copy that was stored before is still confirmed.
+    pub refused: Option<Refusal>,
+}
+
+/// What a message is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Content {
+    /// TEXT.
+    Text(Box<str>),
+    /// VOICE to FILE, stored under its final name; its row need not exist yet.
+    Media(Arc<Media>),
+    /// MEDIA as it was sent: a reference, to be looked up. Never in what comes out of the store.
+    Reference(MediaKind, MediaId),
+    /// REPLY_TEXT: the assistant's answer, with what it refers to, the voice first.
+    Reply(Box<str>, Vec<Arc<Media>>),
+    /// A message that was removed.
+    Gone,
+}
+
+/// Media that is stored.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Media {
+    /// The digest of its bytes.
+    pub id: MediaId,
+    /// What it claims to be and was checked for.
+    pub kind: MediaKind,
+    /// Bytes.
+    pub size: u64,
+    /// Its media type.
+    pub mime: Box<str>,
+    /// Milliseconds; 0 if unknown.
+    pub duration_ms: u32,
+    /// Pixels; 0 if unknown.
+    pub width: u32,
+    /// Pixels; 0 if unknown.
+    pub height: u32,
+}
+
+/// JOIN.
+#[derive(Debug)]
+pub struct Join {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its user.
+    pub user: UserId,
+    /// The request.
+    pub req: u32,
+    /// The room's name, checked.
+    pub room: Box<str>,
+    /// The room that the user leaves for it, if it is another one.
+    pub leave: Option<ChatId>,
+}
+
+/// LEAVE.
+#[derive(Debug)]
+pub struct Leave {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its user.
+    pub user: UserId,
+    /// The request.
+    pub req: u32,
+    /// What to leave; `None`: the home chat, which is refused.
+    pub chat: Option<ChatId>,
+}
+
+/// SYNC.
+#[derive(Debug)]
+pub struct Sync {
+    /// The connection.
+    pub conn: ConnId,
+    /// Its user.
+    pub user: UserId,
+    /// The request.
+    pub req: u32,
+    /// The chat.
+    pub chat: ChatId,
+    /// The last message that the client has.
+    pub after: Seq,
+}
+
+/// What came of an [`Op`]: durable, or refused.
+#[derive(Debug)]
+pub enum Committed {
+    /// Of [`Op::Login`].
+    Login(ConnId, Result<LoggedIn, Refusal>),
+    /// Of [`Op::Append`].
+    Append(Appended),
+    /// Of [`Op::Join`]: connection, request.
+    Join(ConnId, u32, Result<Joined, Refusal>),
+    /// Of [`Op::Leave`]: connection, request.
+    Leave(ConnId, u32, Result<Left, Refusal>),
+    /// Of [`Op::Sync`]: connection, request.
+    Sync(ConnId, u32, Result<Synced, Refusal>),
+    /// Of [`Op::Departed`]: what the user was a member of.
+    Departed(UserId, Vec<Left>),
+}
+
+/// A user that is known now.
+#[derive(Debug)]
+pub struct LoggedIn {
+    /// Who.
+    pub user: UserId,
+    /// The name.
+    pub name: Arc<str>,
+    /// The home chat.
+    pub home: ChatId,
+    /// Whether the login gave out the new token.
+    pub token_given: bool,
+    /// Every chat of the user, the home chat and `all` included, with its newest message.
+    pub chats: Vec<ChatHead>,
+}
+
+/// A chat as the hub knows it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ChatHead {
+    /// Which.
+    pub chat: ChatId,
+    /// What kind.
+    pub kind: ChatKind,
+    /// Its newest message.
+    pub last_seq: Seq,
+}
+
+/// The kinds of chats, by their numbers on the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum ChatKind {
+    /// A user's own, with the assistant.
+    Home = 0,
+    /// Open to everybody, found by its name.
+    Room = 1,
+    /// Private, by invitation.
+    Group = 2,
+    /// Of two users.
+    Direct = 3,
+}
+
+/// What came of a message.
+#[derive(Debug)]
+pub struct Appended {
+    /// The connection that sent it, if one did.
+    pub conn: Option<ConnId>,
+    /// Its nonce.
+    pub nonce: u64,
+    /// The type of its content frame.
+    pub about: u8,
+    /// What came of it.
+    pub outcome: Outcome,
+}
+
+/// What came of a message.
+#[derive(Debug)]
+pub enum Outcome {
+    /// It was stored.
+    Stored(Message),
+    /// It was stored and is the first of a direct chat, which these two users are members of.
+    Opened(Message, [UserId; 2]),
+    /// A copy of it had been stored before.
+    Duplicate {
+        /// Where.
+        chat: ChatId,
+        /// Where there.
+        seq: Seq,
+        /// When.
+        at: Micros,
+    },
+    /// It was not stored.
+    Refused(Refusal),
+}
+
+/// A stored message.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    /// Where.
+    pub chat: ChatId,
+    /// What kind of chat that is.
+    pub chat_kind: ChatKind,
+    /// Where there.
+    pub seq: Seq,
+    /// When it was taken.
+    pub at: Micros,
+    /// Its sender.
+    pub user: UserId,
+    /// Its sender's name.
+    pub user_name: Arc<str>,
+    /// Its name among its sender's messages; 0: none.
+    pub nonce: u64,
+    /// The message that it answers, or 0.
+    pub reply_to: Seq,
+    /// The file's name, or empty.
+    pub name: Box<str>,
+    /// What it is. Never [`Content::Reference`].
+    pub content: Content,
+}
+
+/// A user in a room.
+#[derive(Debug)]
+pub struct Joined {
+    /// Who.
+    pub user: UserId,
+    /// The room.
+    pub chat: ChatId,
+    /// Its newest message.
+    pub last_seq: Seq,
+    /// Its name, as it was first spelled.
+    pub room: Arc<str>,
+    /// Whether it was made for this.
+    pub created: bool,
+    /// Whether the user was no member before.
+    pub is_new: bool,
+    /// When.
+    pub at: Micros,
+    /// The room that the user left for it.
+    pub left: Option<Left>,
+}
+
+/// A membership that has ended.
+#[derive(Debug)]
+pub struct Left {
+    /// Who.
+    pub user: UserId,
+    /// Of what.
+    pub chat: ChatId,
+    /// Its name or title.
+    pub room: Arc<str>,
+    /// When.
+    pub at: Micros,
+}
+
+/// A place in a chat to go on from.
+#[derive(Debug)]
+pub struct Synced {
+    /// The chat.
+    pub chat: ChatId,
+    /// What kind it is.
+    pub kind: ChatKind,
+    /// Its oldest message that is kept; `last_seq` + 1 if none is.
+    pub first_seq: Seq,
+    /// Its newest.
+    pub last_seq: Seq,
+    /// Where to go on: the larger of what was asked for and `first_seq` - 1.
+    pub after: Seq,
+}
+
+/// Takes what came of the ops, in their order.
+pub trait Consumer: Send + std::marker::Sync {
+    /// Takes one batch, which is durable, and leaves `batch` empty. Called on the store's writing thread, so
+    /// it must neither block nor ask the store to wait.
+    fn committed(&self, batch: &mut Vec<Committed>);
+}
+
+/// What a HISTORY asks for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct HistoryQuery {
+    /// Messages with a smaller `seq`; 0: no bound.
+    pub before: Seq,
+    /// Messages with a larger `seq`; 0: no bound.
+    pub after: Seq,
+    /// How many at most, 1 to 200.
+    pub limit: u16,
+    /// The oldest of them, not the newest.
+    pub oldest: bool,
+    /// An end to the page, in bytes of text; at least one message is on it.
+    pub max_bytes: usize,
+}
+
+/// A page of a chat.
+#[derive(Debug)]
+pub struct HistoryPage {
+    /// The chat's oldest message that is kept; `last_seq` + 1 if none is.
+    pub first_seq: Seq,
+    /// Its newest.
+    pub last_seq: Seq,
+    /// Whether there are others in the direction of reading.
+    pub more: bool,
+    /// In ascending order.
+    pub messages: Vec<Message>,
+}
+
+/// A row of ROOMS.
+#[derive(Debug)]
+pub struct RoomRow {
+    /// Which.
+    pub chat: ChatId,
+    /// Its name.
+    pub room: Box<str>,
+    /// Its newest message.
+    pub last_seq: Seq,
+}
+
+/// A row of PARTICIPANTS.
+#[derive(Debug)]
+pub struct MemberRow {
+    /// Who.
+    pub user: UserId,
+    /// The name.
+    pub user_name: Box<str>,
+    /// Whether the user owns the group.
+    pub owner: bool,
+}
+
+/// A part of a list, and whether there is more behind it.
+#[derive(Debug)]
+pub struct Listed<T> {
+    /// In the list's order.
+    pub rows: Vec<T>,
+    /// Whether there are others behind.
+    pub more: bool,
+}
+
+/// What every store can do. The methods that return something block on the disk.
+pub trait Store: Send + std::marker::Sync {
+    /// Queues a change. Its outcome goes to the [`Consumer`], always: also when the store has failed.
+    fn submit(&self, op: Op);
+
+    /// Random since the data was made or restored.
+    fn epoch(&self) -> u64;
+
+    /// A page of a chat that `asker` may read.
+    ///
+    /// # Errors
+    /// `not_found` or `forbidden` by the page's rule, or `internal`.
+    fn history(&self, asker: UserId, chat: ChatId, query: HistoryQuery) -> Result<HistoryPage, Refusal>;
+
+    /// The messages of a chat in (`after`, `upto`], in order: as many as have `max_bytes` of text, at least
+    /// one. Asks for no right: its user is one who holds a subscription.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn messages(&self, chat: ChatId, after: Seq, upto: Seq, max_bytes: usize) -> Result<Vec<Message>, Refusal>;
+
+    /// Rooms in the order of their names (as compared), behind `after`.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn rooms(&self, after: &str, limit: u16) -> Result<Listed<RoomRow>, Refusal>;
+
+    /// The members of a chat that `asker` is a member of, by id, behind `after`. Of [`ChatId::ALL`] it knows
+    /// none: everybody is in it.
+    ///
+    /// # Errors
+    /// `not_found` or `forbidden` by the page's rule, or `internal`.
+    fn members(
+        &self,
+        asker: UserId,
+        chat: &Target,
+        after: UserId,
+        limit: u16,
+    ) -> Result<(ChatId, Listed<MemberRow>), Refusal>;
+
+    /// Media that `asker` may read, because a message with it stands in a chat of theirs.
+    ///
+    /// # Errors
+    /// `not_found` or `internal`.
+    fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal>;
+}
