@@ -1,0 +1,32 @@
+//! The only asker of the time. Everything that decides takes it as an argument.
+
+use crate::id::Micros;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For spans: never goes back.
+    pub instant: Instant,
+    /// For people: may be set.
+    pub wall: Micros,
+}
+
+/// This moment.
+#[must_use]
+pub fn now() -> Now {
+    Now { instant: Instant::now(), wall: wall() }
+}
+
+/// This moment, by the clock for spans alone.
+#[must_use]
+pub fn instant() -> Instant {
+    Instant::now()
+}
+
+/// This moment, by the clock for people alone. A clock set before 1970 reads as 1970.
+#[must_use]
+pub fn wall() -> Micros {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Micros::try_from(since.as_micros()).unwrap_or(Micros::MAX)
+}
