@@ -435,7 +435,13 @@ pub trait Store: Send + std::marker::Sync {
     ///
     /// # Errors
     /// `internal`.
-    fn messages(&self, chat: ChatId, after: Seq, upto: Seq, max_bytes: usize) -> Result<Vec<Message>, Refusal>;
+    fn messages(
+        &self,
+        chat: ChatId,
+        after: Seq,
+        upto: Seq,
+        max_bytes: usize,
+    ) -> Result<Vec<Message>, Refusal>;
 
     /// Rooms in the order of their names (as compared), behind `after`.
     ///
