@@ -1,16 +1,7 @@
 //! The only asker of the time. Everything that decides takes it as an argument.
 
-use crate::id::Micros;
+use crate::id::{Micros, Now};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-
-/// One moment, by both clocks.
-#[derive(Clone, Copy, Debug)]
-pub struct Now {
-    /// For spans: never goes back.
-    pub instant: Instant,
-    /// For people: may be set.
-    pub wall: Micros,
-}
 
 /// This moment.
 #[must_use]

@@ -10,14 +10,14 @@ mod fetch;
 mod input;
 mod output;
 
-use crate::clock::{self, Now};
+use crate::clock;
 use crate::delivery;
 use crate::hub::{Due, Hub, Link};
-use crate::id::Seq;
-use crate::outbox::{Notice, STOP_READING_AT, Segment};
+use crate::id::{Now, Seq};
+use crate::outbox::{STOP_READING_AT, Segment};
 use crate::permits::Permits;
 use crate::queries::{self, Answer};
-use crate::session::{Effect, Rules, Session};
+use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::MediaStore;
 use crate::store::{Op, Store};
 use body::Body;

@@ -15,8 +15,9 @@ mod batch;
 use crate::delivery::{self, Change};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
-use crate::outbox::{Notice, Outbox, Segment};
+use crate::outbox::{Outbox, Segment};
 use crate::permits::Permits;
+use crate::session::{Greeted, Notice};
 use crate::store::{
     ChatHead, ChatKind, Committed, Consumer, Joined, Left, LoggedIn, Message, Op, Store, Synced,
 };
@@ -31,24 +32,6 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// Rooms with more members online than this send no MEMBER (section 7 of docs/PROTOCOL.md).
 const MEMBER_EVENTS_UP_TO: usize = 500;
-
-/// HELLO's flag: no live messages but from chats that SYNC asked for.
-const NO_LIVE: u8 = 1;
-
-/// What a connection told of itself in HELLO, as far as others must know it.
-#[derive(Debug)]
-pub struct Greeted {
-    /// The highest common version.
-    pub version: u8,
-    /// Where the client says it is.
-    pub zone: Tz,
-    /// The largest media to be pushed whole, in bytes.
-    pub inline_limit: u32,
-    /// HELLO's.
-    pub flags: u8,
-    /// The token to be given out if the login gives out one.
-    pub new_token: Box<str>,
-}
 
 /// A connection as the others see it. The connection's task and the hub hold it; its end is [`Hub::leave`].
 #[derive(Debug)]
@@ -81,7 +64,7 @@ impl Link {
     }
 
     fn wants_live(&self) -> bool {
-        self.greeted.get().is_none_or(|g| g.flags & NO_LIVE == 0)
+        self.greeted.get().is_none_or(|g| g.live)
     }
 }
 

@@ -5,8 +5,8 @@
 //! `Behind` for this connection (see [`crate::hub`]), and the disk is the queue. Answers are always taken,
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent.
 
-use crate::error::Refusal;
-use crate::id::{ChatId, MediaId, UserId};
+use crate::id::{ChatId, MediaId};
+use crate::session::Notice;
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -60,28 +60,6 @@ impl Segment {
     pub fn is_empty(&self) -> bool {
         self.len() == 0
     }
-}
-
-/// Something that a connection's session must know.
-#[derive(Debug)]
-pub enum Notice {
-    /// The login has succeeded; WELCOME is in the queue.
-    Welcomed {
-        /// Who the connection is.
-        user: UserId,
-        /// By this name.
-        name: Arc<str>,
-    },
-    /// The login was refused.
-    LoginRefused(Refusal),
-    /// The user is in this room by this connection's JOIN, and its answer is in the queue.
-    Joined(ChatId),
-    /// The user is no longer in this chat, by whosever doing.
-    Left(ChatId),
-    /// The answer to the request that was under way is in the queue.
-    Answered,
-    /// The server stops.
-    Shutdown,
 }
 
 /// What a connection's task takes out.

@@ -9,9 +9,6 @@ use tokio::sync::Semaphore;
 /// Bytes of messages in flight, of all connections.
 const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
 
-/// What a message costs beyond its text: its address, its place in the queues.
-const OVERHEAD_BYTES: u32 = 256;
-
 /// Both bounds.
 #[derive(Clone, Debug)]
 pub struct Permits {
@@ -27,12 +24,6 @@ impl Permits {
             count: Arc::new(Semaphore::new(messages)),
             bytes: Arc::new(Semaphore::new(BYTES_IN_FLIGHT)),
         }
-    }
-
-    /// The cost of a message with so many bytes of text.
-    #[must_use]
-    pub fn cost(text_bytes: usize) -> u32 {
-        u32::try_from(text_bytes).unwrap_or(u32::MAX).saturating_add(OVERHEAD_BYTES)
     }
 
     /// Takes a permit if there is one.

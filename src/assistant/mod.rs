@@ -9,7 +9,6 @@ mod builtin;
 use crate::clock;
 use crate::hub::Listener;
 use crate::id::{ChatId, Micros, Seq, UserId};
-use crate::permits::Permits;
 use crate::store::{Append, Content, Message, Op, Store, Target};
 pub use builtin::{Builtin, Echo};
 use chatwire_codec::frame::kind;
@@ -115,7 +114,7 @@ fn submit(store: &dyn Store, question: &Question, text: String) {
         reply_to: question.seq,
         name: Box::default(),
         about: kind::REPLY_TEXT,
-        permit: Permits::cost(text.len()),
+        permit: 0,
         content: Ok(Content::Reply(text.into(), Vec::new())),
         refused: None,
     }));

@@ -4,7 +4,7 @@
 //! frames that must wait, is kept with the connection until it is used up.
 
 use super::Connection;
-use crate::clock::Now;
+use crate::id::Now;
 use chatwire_codec::Event;
 use std::cell::RefCell;
 use std::pin::Pin;

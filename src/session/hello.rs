@@ -1,10 +1,8 @@
 //! HELLO: who, where, and how much may come inline.
 
-use super::{Effect, Open, Session, State};
-use crate::clock::Now;
+use super::{Effect, Greeted, Open, Session, State};
 use crate::error::Refusal;
-use crate::hub::Greeted;
-use crate::id::UserId;
+use crate::id::{Now, UserId};
 use crate::names;
 use crate::store::{Login, Op, Who};
 use chatwire_codec::Code;
@@ -13,6 +11,9 @@ use std::sync::Arc;
 
 /// The largest media that may be pushed whole, in bytes.
 const MAX_INLINE: u32 = 1024 * 1024;
+
+/// HELLO's flag: no live messages but from chats that SYNC asked for.
+const NO_LIVE: u8 = 1;
 
 mod auth {
     pub(super) const GUEST: u8 = 0;
@@ -40,7 +41,7 @@ impl Session {
             version: hello.version.min(chatwire_codec::VERSION),
             zone,
             inline_limit: hello.inline_limit.min(MAX_INLINE),
-            flags: hello.flags,
+            live: hello.flags & NO_LIVE == 0,
             new_token,
         }));
         let login = Login { conn: self.conn, who, device, new_token: hash };

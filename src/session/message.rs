@@ -2,15 +2,16 @@
 //! come in the order of the messages.
 
 use super::{Body, Effect, Session, State};
-use crate::clock::Now;
 use crate::error::Refusal;
-use crate::id::{ChatId, MediaId};
+use crate::id::{ChatId, MediaId, Now};
 use crate::names;
-use crate::permits::Permits;
 use crate::store::{Append, Content, Media, Op, Target};
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, MediaKind};
 use std::sync::Arc;
+
+/// What a message in flight costs beyond its text: its address, its place in the queues.
+const OVERHEAD_BYTES: u32 = 256;
 
 /// What a TO said, or what holds without one.
 #[derive(Debug, Default)]
@@ -134,7 +135,7 @@ impl Session {
             reply_to: draft.reply_to,
             name,
             about,
-            permit: Permits::cost(text_len),
+            permit: u32::try_from(text_len).unwrap_or(u32::MAX).saturating_add(OVERHEAD_BYTES),
             content,
             refused: draft.refused,
         };

@@ -23,12 +23,9 @@ mod request;
 mod tests;
 mod timers;
 
-use crate::clock::Now;
 use crate::delivery;
 use crate::error::Refusal;
-use crate::hub::Greeted;
-use crate::id::{ChatId, ConnId, MediaId, Seq, UserId};
-use crate::outbox::Notice;
+use crate::id::{ChatId, ConnId, MediaId, Now, Seq, UserId};
 use crate::policy::Policy;
 use crate::store::{Op, Target};
 use chatwire_codec::frame::{self, kind};
@@ -155,6 +152,43 @@ impl QueryKind {
             QueryKind::Fetch { .. } => kind::FETCH,
         }
     }
+}
+
+/// What a connection told of itself in HELLO, as far as others must know it.
+#[derive(Debug)]
+pub struct Greeted {
+    /// The highest common version.
+    pub version: u8,
+    /// Where the client says it is.
+    pub zone: Tz,
+    /// The largest media to be pushed whole, in bytes.
+    pub inline_limit: u32,
+    /// Whether live messages are wanted from chats that no SYNC has asked for.
+    pub live: bool,
+    /// The token to be given out if the login gives out one.
+    pub new_token: Box<str>,
+}
+
+/// Something that a connection's session must know.
+#[derive(Debug)]
+pub enum Notice {
+    /// The login has succeeded; WELCOME is in the queue.
+    Welcomed {
+        /// Who the connection is.
+        user: UserId,
+        /// By this name.
+        name: Arc<str>,
+    },
+    /// The login was refused.
+    LoginRefused(Refusal),
+    /// The user is in this room by this connection's JOIN, and its answer is in the queue.
+    Joined(ChatId),
+    /// The user is no longer in this chat, by whosever doing.
+    Left(ChatId),
+    /// The answer to the request that was under way is in the queue.
+    Answered,
+    /// The server stops.
+    Shutdown,
 }
 
 /// See the module.

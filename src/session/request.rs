@@ -1,10 +1,9 @@
 //! Requests: each is held up until everything before it has been answered, and holds up what is behind it.
 
 use super::{Effect, FETCHES, Query, QueryKind, Session, State};
-use crate::clock::Now;
 use crate::delivery;
 use crate::error::Refusal;
-use crate::id::{ChatId, MediaId, UserId};
+use crate::id::{ChatId, MediaId, Now, UserId};
 use crate::names;
 use crate::store::{Join, Leave, Op, Sync, Target};
 use chatwire_codec::frame;
