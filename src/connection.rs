@@ -240,7 +240,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
-        let mut moved = self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
+        let mut moved =
+            self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
         if let Some(body) = &mut self.body
             && let Poll::Ready(result) = body.poll(cx)
         {

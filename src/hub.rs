@@ -114,7 +114,6 @@ struct Directory {
 #[derive(Debug)]
 struct Chat {
     id: ChatId,
-    kind: ChatKind,
     state: Mutex<ChatState>,
 }
 
@@ -496,7 +495,7 @@ impl Directory {
         }
         let chat = self.chats.entry(head.chat).or_insert_with(|| {
             let state = ChatState { head: head.last_seq, subs: BTreeMap::new(), users: 0 };
-            Arc::new(Chat { id: head.chat, kind: head.kind, state: Mutex::new(state) })
+            Arc::new(Chat { id: head.chat, state: Mutex::new(state) })
         });
         let mut state = lock(&chat.state);
         let is_first = state.of(user).next().is_none();

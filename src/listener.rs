@@ -55,7 +55,7 @@ pub async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 let now = clock::instant();
-                let _ = tasks.spawn(admit(stream, peer, door.clone(), shared.clone(), stop.clone(), now));
+                drop(tasks.spawn(admit(stream, peer, door.clone(), shared.clone(), stop.clone(), now)));
             }
             Err(e) => {
                 log::warn!("no connection could be accepted: {e}");

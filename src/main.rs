@@ -2,7 +2,7 @@
 
 mod cli;
 
-use chatwire::config::Config;
+use chatwire::server;
 use clap::Parser;
 use cli::{Cli, Command};
 use std::io::Write;
@@ -19,15 +19,9 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, BAD_SETTINGS),
     };
     match command {
-        Command::Serve => finish(serve(loaded.config)),
+        Command::Serve => finish(server::run(&loaded.config)),
         Command::Config => finish(std::io::stdout().write_all(loaded.to_toml().as_bytes())),
     }
-}
-
-/// THE call that is still missing: `chatwire::server::run(config)` takes this function's place.
-fn serve(config: Config) -> Result<(), &'static str> {
-    drop(config);
-    Err("the server's parts are not joined yet")
 }
 
 /// The log goes to stderr, from `info` on, unless `CHATWIRE_LOG` or `RUST_LOG` say otherwise.

@@ -44,7 +44,9 @@ pub fn answer(shared: &Shared, query: &Query) -> Answer {
     let (req, user) = (query.req, query.user);
     let result = match &query.kind {
         QueryKind::Rooms { after, limit } => rooms(shared, req, after, *limit),
-        QueryKind::Participants { chat, after, limit } => participants(shared, req, user, chat, *after, *limit),
+        QueryKind::Participants { chat, after, limit } => {
+            participants(shared, req, user, chat, *after, *limit)
+        }
         &QueryKind::History { chat, before, after, limit, oldest } => {
             let wanted = HistoryQuery { before, after, limit, oldest, max_bytes: HISTORY_BYTES };
             history(shared, req, user, chat, wanted)
@@ -137,7 +139,7 @@ fn fetch(shared: &Shared, query: &Query, id: MediaId, offset: u64, length: u64) 
         let text = format!("the media ends at byte {}, before the offset", media.size);
         return Err(Refusal::new(Code::Conflict, text));
     }
-    let file = shared.media.file(&id).map_err(|e| {
+    let file = shared.media.open_file(&id).map_err(|e| {
         log::error!("media {id} has a row but its file cannot be read: {e}");
         Refusal::internal()
     })?;

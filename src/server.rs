@@ -8,9 +8,9 @@ use crate::hub::{Greeting, Hub, Listener};
 use crate::listener::{self, Door};
 use crate::permits::Permits;
 use crate::session::Rules;
-use crate::store::sqlite::{OpenError, SqliteStore};
-use crate::store::media::MediaStore;
 use crate::store::Store;
+use crate::store::media::MediaStore;
+use crate::store::sqlite::{OpenError, Options, SqliteStore};
 use chatwire_codec::Limits;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -21,6 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Connections to the database that read.
+const READERS: u32 = 8;
 /// How long the connections have to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -47,11 +49,16 @@ pub enum Error {
 /// If it cannot begin.
 pub fn run(config: &Config) -> Result<(), Error> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let store = Arc::new(SqliteStore::open(config)?);
+    let store = Arc::new(SqliteStore::open(Options {
+        data: config.data.clone(),
+        durability: config.durability,
+        readers: READERS,
+        clock: Arc::new(clock::wall),
+    })?);
     let result = runtime.block_on(serve(config, store.clone()));
     // Jobs on the disk may still hold the store; they end with the runtime.
     runtime.shutdown_timeout(DRAIN);
-    drop(store);
+    store.close();
     log::info!("stopped");
     result
 }
@@ -100,7 +107,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     };
     let assistant = assistant(config.assistant, &as_store);
     let hub = Arc::new(Hub::new(as_store.clone(), greeting, permits.clone(), assistant, clock::wall));
-    store.start(hub.clone());
+    store.start(hub.clone())?;
     Ok(Shared {
         hub,
         store: as_store,

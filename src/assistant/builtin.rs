@@ -44,7 +44,9 @@ fn time(question: &Question) -> String {
         return "I do not know what time it is.".to_owned();
     };
     match question.zone {
-        Some(zone) => format!("It is {} ({zone}).", utc.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M:%S")),
+        Some(zone) => {
+            format!("It is {} ({zone}).", utc.with_timezone(&zone).format("%A, %-d %B %Y, %H:%M:%S"))
+        }
         None => format!("It is {} UTC.", utc.format("%A, %-d %B %Y, %H:%M:%S")),
     }
 }

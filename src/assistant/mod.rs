@@ -98,7 +98,11 @@ impl Listener for Desk {
             seq: message.seq,
         };
         if let Err(mpsc::error::TrySendError::Full(question)) = self.questions.try_send(question) {
-            submit(&*self.store, &question, "I have too much to answer at the moment; ask me again later.".into());
+            submit(
+                &*self.store,
+                &question,
+                "I have too much to answer at the moment; ask me again later.".into(),
+            );
         }
     }
 }

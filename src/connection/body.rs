@@ -4,7 +4,7 @@
 
 use crate::error::Refusal;
 use crate::store::Media;
-use crate::store::media::{MediaStore, Spool};
+use crate::store::media::{self, MediaStore, Spool};
 use chatwire_codec::MediaKind;
 use std::future::Future;
 use std::pin::Pin;
@@ -30,8 +30,8 @@ pub(super) struct Body {
 #[derive(Debug)]
 enum Stage {
     /// Nothing is being written. `None`: the file has not been made.
-    Idle(Option<Spool>),
-    Writing(JoinHandle<(Result<Spool, Refusal>, Vec<u8>)>),
+    Idle(Option<Box<Spool>>),
+    Writing(JoinHandle<(Result<Box<Spool>, Refusal>, Vec<u8>)>),
     Finishing(JoinHandle<Result<Media, Refusal>>),
     /// It failed, and the rest is thrown away.
     Failed(Refusal),
@@ -100,12 +100,12 @@ impl Body {
         }
     }
 
-    fn next_stage(&mut self, spool: Option<Spool>) -> Stage {
+    fn next_stage(&mut self, spool: Option<Box<Spool>>) -> Stage {
         let (media, kind) = (self.media.clone(), self.kind);
         let mut piece = std::mem::replace(&mut self.filling, std::mem::take(&mut self.spare));
         if self.is_closed {
             return Stage::Finishing(spawn_blocking(move || {
-                write(&media, kind, spool, &piece).and_then(Spool::finish)
+                write(&media, kind, spool, &piece).and_then(|spool| spool.finish())
             }));
         }
         Stage::Writing(spawn_blocking(move || {
@@ -116,10 +116,15 @@ impl Body {
     }
 }
 
-fn write(media: &MediaStore, kind: MediaKind, spool: Option<Spool>, piece: &[u8]) -> Result<Spool, Refusal> {
+fn write(
+    files: &MediaStore,
+    kind: MediaKind,
+    spool: Option<Box<Spool>>,
+    piece: &[u8],
+) -> Result<Box<Spool>, Refusal> {
     let mut spool = match spool {
         Some(spool) => spool,
-        None => media.spool(kind)?,
+        None => Box::new(files.spool(kind).map_err(|e| media::refusal(&e))?),
     };
     spool.write(piece)?;
     Ok(spool)

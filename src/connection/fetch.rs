@@ -12,9 +12,9 @@ use std::task::{Context, Poll};
 use tokio::task::{JoinHandle, spawn_blocking};
 
 /// Bytes of media in one CHUNK.
-const CHUNK: u64 = 64 * 1024;
+const CHUNK: usize = 64 * 1024;
 /// Bytes of media that are read at once.
-const PIECE: u64 = 128 * 1024;
+const PIECE: usize = 2 * CHUNK;
 
 /// The running fetches of a connection, in the order of their turns.
 #[derive(Debug, Default)]
@@ -53,7 +53,7 @@ impl Fetches {
         let (mut done, mut moved) = (Vec::new(), false);
         loop {
             if self.reading.is_none() {
-                if output.chunk_bytes() + PIECE as usize > CHUNK_BYTES {
+                if output.chunk_bytes() + PIECE > CHUNK_BYTES {
                     break;
                 }
                 let Some(fetch) = self.waiting.pop_front() else { break };
@@ -81,7 +81,7 @@ impl Fetches {
 impl Reading {
     fn begin(fetch: Fetch) -> Self {
         let Fetch { req, file, at, end } = fetch;
-        let n = (end - at).min(PIECE);
+        let n = (end - at).min(PIECE as u64);
         let job = spawn_blocking(move || read_piece(file, at, n));
         Reading { req, at, end, is_cancelled: false, job }
     }
@@ -89,7 +89,7 @@ impl Reading {
     /// Queues what was read, and tells where to go on.
     fn chunks(self, file: File, piece: &[u8], output: &mut Output) -> Fetch {
         let mut at = self.at;
-        for bytes in piece.chunks(CHUNK as usize) {
+        for bytes in piece.chunks(CHUNK) {
             output.chunk(Chunk { transfer: self.req, frame: chunk_frame(self.req, at, bytes) });
             at += bytes.len() as u64;
         }

@@ -146,7 +146,7 @@ impl Output {
             idle => {
                 let opened = match idle {
                     Some(OpenFile::Idle(file)) => Ok(file),
-                    _ => media.file(id),
+                    _ => media.open_file(id),
                 };
                 let (at, n) = (*offset, (*end - *offset).min(FILE_PIECE));
                 spawn_blocking(move || read_piece(opened?, at, n))
@@ -262,4 +262,3 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
 fn written_some(n: usize) -> Poll<io::Result<usize>> {
     Poll::Ready(if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) })
 }
-

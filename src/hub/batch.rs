@@ -50,8 +50,9 @@ impl Batch {
                 hub.opened(&message, users);
                 self.push(hub, conn, message);
             }
-            Outcome::Duplicate { chat, seq, at } => self
-                .answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true)),
+            Outcome::Duplicate { chat, seq, at } => {
+                self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true))
+            }
             Outcome::Refused(refusal) => {
                 self.answer(hub, conn, |out| delivery::error(out, about, nonce, &refusal));
             }
@@ -154,7 +155,9 @@ impl Run {
     }
 
     fn move_head(&self, chat: &Chat, state: &mut ChatState) {
-        let (Some((_, first)), Some((_, last))) = (self.messages.first(), self.messages.last()) else { return };
+        let (Some((_, first)), Some((_, last))) = (self.messages.first(), self.messages.last()) else {
+            return;
+        };
         if first.seq != state.head + 1 {
             log::error!("chat {}: seq {} was delivered after {}", chat.id, first.seq, state.head);
         }

@@ -23,7 +23,7 @@ mod auth {
 impl Session {
     pub(super) fn hello(&mut self, now: Now, hello: &frame::Hello<'_>) {
         if let Err(refusal) = self.try_hello(hello) {
-            self.fatal(now.instant, refusal, kind::HELLO);
+            self.fatal(now.instant, &refusal, kind::HELLO);
         }
     }
 

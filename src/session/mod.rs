@@ -160,7 +160,7 @@ pub struct Greeted {
     /// The highest common version.
     pub version: u8,
     /// Where the client says it is.
-    pub zone: Tz,
+    pub zone: chrono_tz::Tz,
     /// The largest media to be pushed whole, in bytes.
     pub inline_limit: u32,
     /// Whether live messages are wanted from chats that no SYNC has asked for.
@@ -321,7 +321,7 @@ impl Session {
 
     /// The client's stream cannot be followed further.
     pub fn handle_decode_error(&mut self, now: Instant, error: &DecodeError) {
-        self.fatal(now, Refusal::new(error.code(), error.to_string()), error.kind);
+        self.fatal(now, &Refusal::new(error.code(), error.to_string()), error.kind);
     }
 
     /// The client has ended its side of the stream.
@@ -337,7 +337,7 @@ impl Session {
     pub fn handle_notice(&mut self, now: Instant, notice: Notice) {
         match notice {
             Notice::Welcomed { user, name } => self.welcomed(user, name),
-            Notice::LoginRefused(refusal) => self.fatal(now, refusal, kind::HELLO),
+            Notice::LoginRefused(refusal) => self.fatal(now, &refusal, kind::HELLO),
             Notice::Joined(chat) => self.with_open(|open| open.current = Some(chat)),
             Notice::Left(chat) => self.with_open(|open| {
                 if open.current == Some(chat) {
@@ -357,7 +357,7 @@ impl Session {
 
     /// The server has failed this connection: it cannot be given what it must have.
     pub fn handle_failure(&mut self, now: Instant) {
-        self.fatal(now, Refusal::internal(), delivery::ABOUT_NOTHING);
+        self.fatal(now, &Refusal::internal(), delivery::ABOUT_NOTHING);
     }
 
     /// A fetch has sent all that it was to send.
@@ -381,7 +381,7 @@ impl Session {
             Some(Due::Drain) => self.finish(),
             Some(Due::Stall) => self.over(Vec::new()),
             Some(Due::Timeout(text)) => {
-                self.fatal(now, Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
+                self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
             }
         }
     }
@@ -455,17 +455,17 @@ impl Session {
     }
 
     fn malformed(&mut self, now: Now, about: u8, text: &'static str) {
-        self.fatal(now.instant, Refusal::new(Code::Malformed, text), about);
+        self.fatal(now.instant, &Refusal::new(Code::Malformed, text), about);
     }
 }
 
 /// The end.
 impl Session {
     /// An error that ends the connection, in its place among the answers.
-    fn fatal(&mut self, now: Instant, refusal: Refusal, about: u8) {
+    fn fatal(&mut self, now: Instant, refusal: &Refusal, about: u8) {
         log::debug!("connection {}: ends: {refusal}", self.conn);
         let mut last = Vec::new();
-        delivery::error(&mut last, about, 0, &refusal);
+        delivery::error(&mut last, about, 0, refusal);
         self.end(now, FATAL_DRAIN, last);
     }
 

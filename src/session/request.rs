@@ -22,7 +22,11 @@ impl Session {
         let Some(req) = number(request) else { return };
         let State::Open(open) = &self.state else { return };
         if req == 0 || open.fetches.contains(&req) {
-            return self.malformed(now, request.kind(), "req must be neither 0 nor that of a running transfer");
+            return self.malformed(
+                now,
+                request.kind(),
+                "req must be neither 0 nor that of a running transfer",
+            );
         }
         match self.effect_of(req, request) {
             Ok(effect) => {
@@ -90,10 +94,7 @@ impl Session {
     }
 }
 
-fn participants_of(
-    wanted: &frame::Participants<'_>,
-    current: Option<ChatId>,
-) -> Result<Target, Refusal> {
+fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Result<Target, Refusal> {
     match (wanted.chat, wanted.room) {
         (0, "") => Ok(Target::Current(current)),
         (0, room) => Ok(Target::Room(room.into())),

@@ -192,7 +192,9 @@ fn a_text_goes_to_the_room_joined_last_and_else_home() {
 #[test]
 fn to_addresses_the_next_message_and_no_other() {
     let mut story = open();
-    assert!(story.send(To { nonce: 5, room: "lobby", reply_to: 3, name: "/a/b.txt", ..To::default() }).is_empty());
+    assert!(
+        story.send(To { nonce: 5, room: "lobby", reply_to: 3, name: "/a/b.txt", ..To::default() }).is_empty()
+    );
     let message = append(story.send(Text { text: "hi" }));
     assert_eq!((message.nonce, message.reply_to, &*message.name), (5, 3, "b.txt"));
     assert_eq!(message.target, Target::Room("lobby".into()));
@@ -291,7 +293,9 @@ fn join_leaves_the_current_room_unless_it_is_told_to_stay() {
 fn limits_of_lists_are_kept_between_1_and_200() {
     for (asked, given) in [(0, 200), (1, 1), (200, 200), (201, 200), (u16::MAX, 200)] {
         match open().send(Rooms { req: 1, after: "", limit: asked }).pop() {
-            Some(Effect::Query(Query { kind: QueryKind::Rooms { limit, .. }, .. })) => assert_eq!(limit, given),
+            Some(Effect::Query(Query { kind: QueryKind::Rooms { limit, .. }, .. })) => {
+                assert_eq!(limit, given)
+            }
             other => panic!("{other:?}"),
         }
     }
