@@ -78,3 +78,38 @@ fn pair(text: &str) -> Result<(String, String), &'static str> {
     let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
     Ok((key.trim().into(), value.trim().into()))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(args: &[&str]) -> (Command, Sources) {
+        let args = ["chatwire"].iter().chain(args);
+        Cli::try_parse_from(args).unwrap().into_command()
+    }
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_is_done_without_a_command() {
+        let flags =
+            ["--set", "limits.connections=1", "--listen", "[::1]:0", "--data", "a b", "--set", "x = y=z"];
+        let want = [
+            ("--set", "limits.connections", "1"),
+            ("--set", "x", "y=z"),
+            ("--data", "data", "a b"),
+            ("--listen", "listen.tcp", "[::1]:0"),
+        ];
+        let want = want.map(|(flag, key, value)| (flag, key.to_string(), value.to_string()));
+        for (before, command) in
+            [(&[][..], Command::Serve), (&["serve"], Command::Serve), (&["config"], Command::Config)]
+        {
+            let (done, sources) = parsed(&[before, &flags].concat());
+            assert_eq!((done, &sources.flags[..]), (command, &want[..]));
+        }
+    }
+}

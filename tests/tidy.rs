@@ -221,6 +221,7 @@ fn the_scan_sees_through_use_trees_comments_and_literals() {
         #[cfg(test)]
         mod elsewhere;
         #[cfg(test)]
+        #[allow(dead_code)]
 "##;
     let text = format!("{}mod tests {{\nuse std::thread::sleep; }}", text.replace("\n        ", "\n"));
     let source = Source::new("src/session/timers.rs".into(), text);

@@ -30,7 +30,8 @@ impl Setting {
     #[must_use]
     pub fn nearest(key: &str) -> &'static str {
         let likeness = |known: &str| strsim::normalized_damerau_levenshtein(known, key);
-        let keys = SETTINGS.iter().map(|setting| setting.key);
+        // Of two that are equally near, `max_by` takes the last: the one that the table has first.
+        let keys = SETTINGS.iter().rev().map(|setting| setting.key);
         keys.max_by(|a, b| likeness(a).total_cmp(&likeness(b))).unwrap_or_default()
     }
 

@@ -142,7 +142,7 @@ fn variable(name: String, value: &OsString, raw: &mut Raw, problems: &mut Vec<Pr
 /// may be anybody's: some that run services name variables of their own after the service.
 fn slip(name: String) -> Option<Problem> {
     let likeness = |known: &String| strsim::normalized_damerau_levenshtein(known, &name);
-    let variables = SETTINGS.iter().map(Setting::variable);
+    let variables = SETTINGS.iter().rev().map(Setting::variable);
     let nearest = variables.max_by(|a, b| likeness(a).total_cmp(&likeness(b)))?;
     let section = |setting: &Setting| Some(setting.key.split_once('.')?.0.to_ascii_uppercase());
     let rest = &name[VARIABLE_PREFIX.len()..];

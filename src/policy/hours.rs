@@ -177,8 +177,6 @@ fn show_time(second: i64, f: &mut fmt::Formatter<'_>) -> fmt::Result {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
     use chrono::NaiveDateTime;
     use proptest::prelude::*;

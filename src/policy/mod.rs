@@ -70,8 +70,6 @@ impl Policy {
 
 #[cfg(test)]
 mod tests {
-    #![allow(clippy::unwrap_used)]
-
     use super::*;
 
     fn policy(zones: &str, hours: &str) -> Policy {

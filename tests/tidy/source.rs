@@ -84,8 +84,11 @@ impl Source {
 
 /// Where the unit tests begin that stand in the file itself; `mod tests;` only says where else they are.
 fn unit_tests(text: &str) -> usize {
-    let opens = |at: &usize| text[*at..].lines().nth(1).is_some_and(|line| line.ends_with('{'));
-    text.match_indices("#[cfg(test)]\nmod ").map(|(at, _)| at).find(opens).unwrap_or(text.len())
+    let opens = |at: &usize| {
+        let module = text[*at..].lines().find(|line| !line.starts_with("#["));
+        module.is_some_and(|line| line.starts_with("mod ") && line.ends_with('{'))
+    };
+    text.match_indices("#[cfg(test)]\n").map(|(at, _)| at).find(opens).unwrap_or(text.len())
 }
 
 /// Whether one of the paths is this one or begins with it.
