@@ -14,7 +14,7 @@ pub mod sqlite;
 
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
-use chatwire_codec::MediaKind;
+use chatwire_codec::{Code, MediaKind};
 use std::sync::Arc;
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
@@ -168,7 +168,7 @@ pub struct Leave {
 }
 
 /// SYNC.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Sync {
     /// The connection.
     pub conn: ConnId,
@@ -467,4 +467,12 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `not_found` or `internal`.
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal>;
+}
+
+/// What a client is told when the disk is full, be it of a row or of a file.
+fn storage_full() -> Refusal {
+    Refusal::new(
+        Code::StorageFull,
+        "the server's disk is full; nothing was stored; its operator must make room",
+    )
 }

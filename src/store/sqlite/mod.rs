@@ -1,1 +1,181 @@
-//! HOW it is kept: SQLite.
+//! HOW it is kept: one SQLite database in the data folder, beside the files of [`super::media`].
+//!
+//! One thread ([`writer`]) owns the connection that writes and carries out every [`Op`], many in one
+//! transaction. Readers ([`query`]) have connections of their own and, since the log is written ahead, wait
+//! for nobody. What both need to know of chats and rights is in [`chat`].
+//!
+//! The tables are described where they are made: `schema.sql`.
+
+mod append;
+mod cache;
+mod chat;
+mod fault;
+mod login;
+mod membership;
+mod open;
+mod query;
+mod row;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+mod tests;
+mod writer;
+
+pub use open::OpenError;
+
+use super::{HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store, Target};
+use crate::config::Durability;
+use crate::error::Refusal;
+use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
+use crate::store::Consumer;
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use writer::{Inbox, Writer};
+
+/// Says what time it is.
+pub type Clock = Arc<dyn Fn() -> Micros + Send + Sync>;
+
+type Readers = r2d2::Pool<r2d2_sqlite::SqliteConnectionManager>;
+
+/// What a store is opened with.
+#[derive(Clone)]
+pub struct Options {
+    /// The folder that everything is kept in; made if it is missing.
+    pub data: PathBuf,
+    /// Whether a commit waits for the disk.
+    pub durability: Durability,
+    /// Connections that read, which is how many reads run at once.
+    pub readers: u32,
+    /// The time of messages, memberships and logins.
+    pub clock: Clock,
+}
+
+/// The store on SQLite.
+///
+/// Life: [`open`](Self::open), then [`start`](Self::start) with the consumer, then
+/// [`close`](Self::close), or drop, which does the same. Ops that are submitted before the start wait for
+/// it; ops that are submitted after the close are lost, so stop whoever submits first.
+pub struct SqliteStore {
+    inbox: Arc<Inbox>,
+    readers: Readers,
+    epoch: u64,
+    state: Mutex<State>,
+    /// Held for life; freed with the file. A second server on the same folder is refused by it.
+    _lock: File,
+}
+
+/// Where the writer is.
+enum State {
+    Opened(Box<Writer>),
+    Running(JoinHandle<()>),
+    Closed,
+}
+
+impl SqliteStore {
+    /// Makes or opens the data, brings it to the newest schema, ends what the last run left open.
+    ///
+    /// # Errors
+    /// When another server has the folder, a newer one wrote it, or the disk fails.
+    pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
+        let lock = open::lock(&options.data)?;
+        let path = open::database(&options.data);
+        let db = open::writer(&path, options.durability, &options.clock)?;
+        let epoch = open::epoch(&db, &path)?;
+        let readers = open::readers(&path, options.readers)?;
+        let writer = Writer::new(db, options.clock);
+        Ok(SqliteStore {
+            inbox: Arc::default(),
+            readers,
+            epoch,
+            state: Mutex::new(State::Opened(Box::new(writer))),
+            _lock: lock,
+        })
+    }
+
+    /// Starts the writing thread, which hands what it commits to `consumer` and holds it until the close.
+    ///
+    /// # Errors
+    /// When there is no thread to be had, or the store was started before.
+    pub fn start(&self, consumer: Arc<dyn Consumer>) -> io::Result<()> {
+        let mut state = self.state();
+        let State::Opened(writer) = std::mem::replace(&mut *state, State::Closed) else {
+            return Err(io::Error::other("a store can be started only once"));
+        };
+        let inbox = Arc::clone(&self.inbox);
+        let thread = thread::Builder::new()
+            .name("store-writer".to_owned())
+            .spawn(move || writer.run(&inbox, consumer.as_ref()))?;
+        *state = State::Running(thread);
+        Ok(())
+    }
+
+    /// Carries out what is queued, ends the writing thread and lets go of the consumer. What is only read
+    /// can be read on.
+    pub fn close(&self) {
+        self.inbox.close();
+        let state = std::mem::replace(&mut *self.state(), State::Closed);
+        let State::Running(thread) = state else { return };
+        // The last owner may be the consumer itself, which the writing thread lets go of.
+        if thread.thread().id() == thread::current().id() {
+            return;
+        }
+        if thread.join().is_err() {
+            log::error!("the store's writing thread ended badly");
+        }
+    }
+
+    /// A lock that a panic elsewhere has poisoned still guards a whole value.
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Drop for SqliteStore {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+impl Store for SqliteStore {
+    fn submit(&self, op: Op) {
+        self.inbox.push(op);
+    }
+
+    fn epoch(&self) -> u64 {
+        self.epoch
+    }
+
+    fn history(&self, asker: UserId, chat: ChatId, query: HistoryQuery) -> Result<HistoryPage, Refusal> {
+        query::read(&self.readers, |db| query::history(db, asker, chat, query))
+    }
+
+    fn messages(
+        &self,
+        chat: ChatId,
+        after: Seq,
+        upto: Seq,
+        max_bytes: usize,
+    ) -> Result<Vec<Message>, Refusal> {
+        query::read(&self.readers, |db| query::messages(db, chat, after, upto, max_bytes))
+    }
+
+    fn rooms(&self, after: &str, limit: u16) -> Result<Listed<RoomRow>, Refusal> {
+        query::read(&self.readers, |db| query::rooms(db, after, limit))
+    }
+
+    fn members(
+        &self,
+        asker: UserId,
+        chat: &Target,
+        after: UserId,
+        limit: u16,
+    ) -> Result<(ChatId, Listed<MemberRow>), Refusal> {
+        query::read(&self.readers, |db| query::members(db, asker, chat, after, limit))
+    }
+
+    fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal> {
+        query::read(&self.readers, |db| query::media(db, asker, id))
+    }
+}

@@ -1,0 +1,207 @@
+//! Who is in which room or group: JOIN, LEAVE, and what ends with a guest's last connection.
+
+use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, sql};
+use super::fault::{Done, Fault};
+use super::writer::Writer;
+use crate::id::{ChatId, Micros, UserId};
+use crate::names;
+use crate::store::{ChatKind, Committed, Join, Joined, Leave, Left};
+use chatwire_codec::Code;
+use rusqlite::{Connection, OptionalExtension, params};
+use std::sync::Arc;
+
+impl Writer {
+    pub(super) fn join(&mut self, join: &Join) -> Committed {
+        let done = self.atomically(|writer| writer.try_join(join));
+        Committed::Join(join.conn, join.req, self.settle(done))
+    }
+
+    pub(super) fn leave(&mut self, leave: &Leave) -> Committed {
+        let done = self.may_leave(leave).and_then(|chat| {
+            self.atomically(|writer| {
+                let at = writer.now();
+                writer.end_membership(leave.user, chat, at)?.ok_or_else(chat::no_chat)
+            })
+        });
+        Committed::Leave(leave.conn, leave.req, self.settle(done))
+    }
+
+    pub(super) fn departed(&mut self, user: UserId) -> Committed {
+        let done = self.atomically(|writer| writer.depart(user));
+        // There is nobody to be told of a failure, and it is in the log.
+        Committed::Departed(user, self.settle(done).unwrap_or_default())
+    }
+
+    pub(super) fn add_member(&mut self, chat: ChatId, user: UserId, now: Micros) -> Done<bool> {
+        let added = self
+            .db
+            .prepare_cached(
+                "INSERT INTO members (chat, user, joined_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![sql(chat.0), sql(user.0), now])?;
+        self.cache.joined(user, chat);
+        Ok(added > 0)
+    }
+
+    fn try_join(&mut self, join: &Join) -> Done<Joined> {
+        let at = self.now();
+        let key = names::key(&join.room);
+        let found = self.cache.room(&self.db, &key)?;
+        let created = found.is_none();
+        let chat = match found {
+            Some(chat) => chat,
+            None => self.make_room(&join.room, &key, at)?,
+        };
+        let is_new = chat != ChatId::ALL && self.add_member(chat, join.user, at)?;
+        let left = match join.leave.filter(|former| *former != chat) {
+            Some(former) => self.end_room(join.user, former, at)?,
+            None => None,
+        };
+        let head = self.cache.head(&self.db, chat)?.ok_or_else(chat::no_chat)?;
+        let room = Arc::clone(&head.name);
+        Ok(Joined { user: join.user, chat, last_seq: head.last_seq, room, created, is_new, at, left })
+    }
+
+    fn make_room(&mut self, name: &str, key: &str, now: Micros) -> Done<ChatId> {
+        let chat = self
+            .db
+            .prepare_cached(
+                "INSERT INTO chats (kind, name, name_key, created_at) VALUES (1, ?1, ?2, ?3) RETURNING id",
+            )?
+            .query_row(params![name, key, now], |row| id_at(row, 0).map(ChatId))?;
+        Ok(chat)
+    }
+
+    /// The chat that is to be left, if it is one that can be.
+    fn may_leave(&mut self, leave: &Leave) -> Done<ChatId> {
+        let forbidden = || Fault::new(Code::Forbidden, "this chat cannot be left: only rooms and groups can");
+        let chat = leave.chat.filter(|chat| *chat != ChatId::ALL).ok_or_else(forbidden)?;
+        let head = self.cache.admit(&self.db, leave.user, chat)?;
+        match head.kind {
+            ChatKind::Room | ChatKind::Group => Ok(chat),
+            ChatKind::Home | ChatKind::Direct => Err(forbidden()),
+        }
+    }
+
+    /// Ends a membership, if it is one of a room.
+    fn end_room(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {
+        let is_room = self.cache.head(&self.db, chat)?.is_some_and(|head| head.kind == ChatKind::Room);
+        if is_room { self.end_membership(user, chat, at) } else { Ok(None) }
+    }
+
+    fn end_membership(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {
+        let Some(Head { kind, name, .. }) = self.cache.head(&self.db, chat)?.cloned() else {
+            return Ok(None);
+        };
+        let Some(end) = end(&self.db, user, chat, kind)? else { return Ok(None) };
+        self.cache.left(user, chat);
+        if end == End::ChatDeleted {
+            self.cache.deleted(chat, &names::key(&name));
+        }
+        Ok(Some(Left { user, chat, room: name, at }))
+    }
+
+    fn depart(&mut self, user: UserId) -> Done<Vec<Left>> {
+        let at = self.now();
+        let is_guest: Option<bool> = self
+            .db
+            .prepare_cached("UPDATE users SET last_seen = ?2 WHERE id = ?1 RETURNING kind = 0")?
+            .query_row(params![sql(user.0), at], |row| row.get(0))
+            .optional()?;
+        let mut left = Vec::new();
+        if is_guest != Some(true) {
+            return Ok(left);
+        }
+        for (chat, _) in passing(&self.db, user)? {
+            left.extend(self.end_membership(user, chat, at)?);
+        }
+        Ok(left)
+    }
+}
+
+/// Ends what guests of the last run were in: their connections ended with it.
+pub(super) fn end_of_all_guests(db: &Connection) -> rusqlite::Result<()> {
+    let guests: Vec<UserId> = db
+        .prepare(
+            "SELECT DISTINCT m.user FROM members m JOIN users u ON u.id = m.user JOIN chats c ON c.id = m.chat
+              WHERE u.kind = 0 AND c.kind IN (1, 2)",
+        )?
+        .query_map([], |row| id_at(row, 0).map(UserId))?
+        .collect::<rusqlite::Result<_>>()?;
+    for user in guests {
+        for (chat, kind) in passing(db, user)? {
+            end(db, user, chat, kind)?;
+        }
+    }
+    Ok(())
+}
+
+/// What came with the end of a membership.
+#[derive(PartialEq, Eq)]
+enum End {
+    ChatStays,
+    ChatDeleted,
+}
+
+/// Ends a membership of a room or group and what depends on it. `None`: there was none.
+fn end(db: &Connection, user: UserId, chat: ChatId, kind: ChatKind) -> rusqlite::Result<Option<End>> {
+    let owned: Option<bool> = db
+        .prepare_cached("DELETE FROM members WHERE chat = ?1 AND user = ?2 RETURNING role = 1")?
+        .query_row(params![sql(chat.0), sql(user.0)], |row| row.get(0))
+        .optional()?;
+    let Some(owned) = owned else { return Ok(None) };
+    if owned {
+        hand_over(db, chat)?;
+    }
+    let deleted = match kind {
+        ChatKind::Room => delete_unused_room(db, chat)?,
+        ChatKind::Group => delete_empty_group(db, chat)?,
+        ChatKind::Home | ChatKind::Direct => false,
+    };
+    Ok(Some(if deleted { End::ChatDeleted } else { End::ChatStays }))
+}
+
+/// The longest-standing member owns the group now.
+fn hand_over(db: &Connection, chat: ChatId) -> rusqlite::Result<()> {
+    db.prepare_cached(
+        "UPDATE members SET role = 1 WHERE chat = ?1 AND user =
+             (SELECT user FROM members WHERE chat = ?1 ORDER BY joined_at, user LIMIT 1)",
+    )?
+    .execute(params![sql(chat.0)])?;
+    Ok(())
+}
+
+fn delete_unused_room(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+    let deleted = db
+        .prepare_cached(
+            "DELETE FROM chats WHERE id = ?1 AND id <> 1
+                AND NOT EXISTS (SELECT 1 FROM members WHERE chat = ?1)
+                AND NOT EXISTS (SELECT 1 FROM messages WHERE id BETWEEN ?2 AND ?3)",
+        )?
+        .execute(params![sql(chat.0), message_id(chat, 0), message_id(chat, MAX_SEQ)])?;
+    Ok(deleted > 0)
+}
+
+fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+    let deleted = db
+        .prepare_cached(
+            "DELETE FROM chats WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE chat = ?1)",
+        )?
+        .execute(params![sql(chat.0)])?;
+    if deleted == 0 {
+        return Ok(false);
+    }
+    db.prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
+        .execute(params![message_id(chat, 0), message_id(chat, MAX_SEQ)])?;
+    Ok(true)
+}
+
+/// The chats that a guest is in only while connected.
+fn passing(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(ChatId, ChatKind)>> {
+    db.prepare_cached(
+        "SELECT c.id, c.kind FROM members m JOIN chats c ON c.id = m.chat
+          WHERE m.user = ?1 AND c.kind IN (1, 2) ORDER BY c.id",
+    )?
+    .query_map(params![sql(user.0)], |row| Ok((ChatId(id_at(row, 0)?), kind_at(row, 1)?)))?
+    .collect()
+}

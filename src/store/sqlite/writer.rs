@@ -1,0 +1,331 @@
+//! The one thread that writes: takes what waits, carries it out in one transaction, commits once, and hands
+//! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`].
+//!
+//! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
+//! seen it, is refused; SYNCs are asked again of what holds then.
+
+use super::Clock;
+use super::cache::Cache;
+use super::chat;
+use super::fault::{self, Done, Fault};
+use crate::error::Refusal;
+use crate::id::Micros;
+use crate::store::{Append, Appended, Committed, Consumer, Content, Op, Outcome, Sync, Synced};
+use chatwire_codec::Code;
+use rusqlite::Connection;
+use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// Ops in one transaction: those behind them wait no longer than it takes.
+const BATCH_OPS: usize = 4096;
+/// Bytes of text in one transaction, for the same reason, and for the pages that it holds in memory.
+const BATCH_BYTES: usize = 8 << 20;
+
+/// Where ops wait for the writer. Holds as many as its users submit: they bound what is in flight.
+#[derive(Default)]
+pub(super) struct Inbox {
+    waiting: Mutex<Waiting>,
+    arrived: Condvar,
+}
+
+#[derive(Default)]
+struct Waiting {
+    ops: Vec<Op>,
+    closed: bool,
+}
+
+impl Inbox {
+    pub(super) fn push(&self, op: Op) {
+        let mut waiting = self.waiting();
+        if waiting.closed {
+            log::error!("the store is closed; lost: {op:?}");
+            return;
+        }
+        waiting.ops.push(op);
+        // Only the writer waits, and only while there is nothing.
+        if waiting.ops.len() == 1 {
+            self.arrived.notify_one();
+        }
+    }
+
+    pub(super) fn close(&self) {
+        self.waiting().closed = true;
+        self.arrived.notify_one();
+    }
+
+    /// Waits for ops and swaps them for the empty `ops`. False: there are no more, and never will be.
+    fn take(&self, ops: &mut Vec<Op>) -> bool {
+        let mut waiting = self.waiting();
+        while waiting.ops.is_empty() && !waiting.closed {
+            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+        }
+        std::mem::swap(&mut waiting.ops, ops);
+        !ops.is_empty()
+    }
+
+    /// A list of ops is whole whoever panicked while holding it.
+    fn waiting(&self) -> MutexGuard<'_, Waiting> {
+        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// The owner of the connection that writes.
+pub(super) struct Writer {
+    pub(super) db: Connection,
+    pub(super) cache: Cache,
+    clock: Clock,
+    /// Why the running transaction must not be committed.
+    doomed: Option<Refusal>,
+    /// The last transaction failed: say once when it begins and once when it is over.
+    failing: bool,
+}
+
+/// What one transaction brings.
+#[derive(Default)]
+struct Batch {
+    committed: Vec<Committed>,
+    /// The SYNCs among them, by their place.
+    syncs: Vec<(usize, Sync)>,
+    /// The place of the first that wrote something.
+    first_write: Option<usize>,
+}
+
+impl Writer {
+    pub(super) fn new(db: Connection, clock: Clock) -> Self {
+        Writer { db, cache: Cache::default(), clock, doomed: None, failing: false }
+    }
+
+    /// Runs until the inbox is closed and empty.
+    pub(super) fn run(mut self, inbox: &Inbox, consumer: &dyn Consumer) {
+        let _guard = AbortOnPanic;
+        let mut ops = Vec::new();
+        let mut batch = Batch::default();
+        while inbox.take(&mut ops) {
+            let mut waiting = ops.drain(..).peekable();
+            while waiting.peek().is_some() {
+                self.carry_out(&mut waiting, &mut batch);
+                consumer.committed(&mut batch.committed);
+                batch.clear();
+            }
+        }
+        self.check_in();
+    }
+
+    pub(super) fn now(&self) -> Micros {
+        (self.clock)()
+    }
+
+    /// Runs several statements of which either all or none hold. Rules are checked before: in here only the
+    /// database can fail, and then what is remembered may be of what was undone.
+    pub(super) fn atomically<T>(&mut self, change: impl FnOnce(&mut Self) -> Done<T>) -> Done<T> {
+        self.execute("SAVEPOINT op")?;
+        let fault = match change(self) {
+            Ok(done) => {
+                self.execute("RELEASE op")?;
+                return Ok(done);
+            }
+            Err(fault) => fault,
+        };
+        self.cache.clear();
+        let undone = self.execute("ROLLBACK TO op").and_then(|()| self.execute("RELEASE op"));
+        if undone.is_err() {
+            self.doomed.get_or_insert_with(Refusal::internal);
+        }
+        Err(fault)
+    }
+
+    /// Ends an op: what came of it, or what its client is told.
+    pub(super) fn settle<T>(&mut self, done: Done<T>) -> Result<T, Refusal> {
+        match done {
+            Ok(done) => Ok(done),
+            Err(Fault::Refused(refusal)) => Err(refusal),
+            Err(Fault::Sql(error)) => {
+                let refusal = self.failed(&error);
+                // Some failures make SQLite end the transaction by itself.
+                if self.db.is_autocommit() {
+                    self.doomed = Some(refusal.clone());
+                }
+                Err(refusal)
+            }
+        }
+    }
+
+    /// As many ops as fit into one transaction, at least one.
+    fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) {
+        let Err(refusal) = self.transact(ops, batch) else { return };
+        if !self.db.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            log::error!("store: a transaction cannot be undone: {error}");
+        }
+        self.cache.clear();
+        self.doomed = None;
+        batch.refuse(&refusal);
+        for (place, sync) in std::mem::take(&mut batch.syncs) {
+            batch.committed[place] = self.sync(sync);
+        }
+    }
+
+    fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) -> Result<(), Refusal> {
+        // At once, not with the first write: so nobody else's commit can make a later statement fail. A
+        // transaction that wrote nothing costs no sync.
+        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+            batch.refused(ops);
+            return Err(self.failed(&error));
+        }
+        let before = self.db.total_changes();
+        let mut bytes = 0;
+        while batch.committed.len() < BATCH_OPS && bytes < BATCH_BYTES {
+            let Some(op) = ops.next() else { break };
+            bytes += weight(&op);
+            self.apply(op, batch);
+            if let Some(refusal) = self.doomed.take() {
+                return Err(refusal);
+            }
+            if batch.first_write.is_none() && self.db.total_changes() != before {
+                batch.first_write = Some(batch.committed.len() - 1);
+            }
+        }
+        if let Err(error) = self.execute("COMMIT") {
+            return Err(self.failed(&error));
+        }
+        self.worked(batch.first_write.is_some());
+        Ok(())
+    }
+
+    fn apply(&mut self, op: Op, batch: &mut Batch) {
+        let committed = match op {
+            Op::Append(append) => Committed::Append(self.append(append)),
+            Op::Sync(sync) => {
+                batch.syncs.push((batch.committed.len(), sync));
+                self.sync(sync)
+            }
+            Op::Login(login) => self.login(&login),
+            Op::Join(join) => self.join(&join),
+            Op::Leave(leave) => self.leave(&leave),
+            Op::Departed { user } => self.departed(user),
+        };
+        batch.committed.push(committed);
+    }
+
+    fn sync(&mut self, sync: Sync) -> Committed {
+        let found = self.find_place(sync);
+        Committed::Sync(sync.conn, sync.req, self.settle(found))
+    }
+
+    fn find_place(&mut self, sync: Sync) -> Done<Synced> {
+        let head = self.cache.admit(&self.db, sync.user, sync.chat)?;
+        let (kind, last_seq) = (head.kind, head.last_seq);
+        if sync.after > last_seq {
+            return Err(Fault::new(Code::NotFound, "this position was never given here; begin anew"));
+        }
+        let first_seq = chat::first_seq(&self.db, sync.chat, last_seq)?;
+        let after = sync.after.max(first_seq - 1);
+        Ok(Synced { chat: sync.chat, kind, first_seq, last_seq, after })
+    }
+
+    fn execute(&self, sql: &str) -> rusqlite::Result<()> {
+        self.db.prepare_cached(sql)?.execute([]).map(|_| ())
+    }
+
+    /// Notes a failure of the database.
+    fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
+        if !self.failing {
+            log::error!("store: cannot write: {error}");
+        }
+        self.failing = true;
+        self.cache.clear();
+        fault::refusal(error)
+    }
+
+    fn worked(&mut self, wrote: bool) {
+        if self.failing && wrote {
+            log::info!("store: can write again");
+            self.failing = false;
+        }
+    }
+
+    /// Brings the log into the database, so that the next start has nothing to recover.
+    fn check_in(&self) {
+        if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
+            log::warn!("store: the log stays behind for the next start: {error}");
+        }
+    }
+}
+
+impl Batch {
+    /// Refuses all that may be undone: from the first that wrote. Leaves the SYNCs that are to be asked again.
+    fn refuse(&mut self, refusal: &Refusal) {
+        let first = self.first_write.unwrap_or(self.committed.len());
+        self.syncs.retain(|(place, _)| *place >= first);
+        for committed in self.committed.iter_mut().skip(first) {
+            committed.refuse(refusal);
+        }
+    }
+
+    /// Takes ops that cannot even be tried, each answered with a refusal to be filled in.
+    fn refused(&mut self, ops: &mut impl Iterator<Item = Op>) {
+        self.first_write = Some(0);
+        for op in ops.take(BATCH_OPS) {
+            if let Op::Sync(sync) = op {
+                self.syncs.push((self.committed.len(), sync));
+            }
+            self.committed.push(untried(op));
+        }
+    }
+
+    fn clear(&mut self) {
+        self.committed.clear();
+        self.syncs.clear();
+        self.first_write = None;
+    }
+}
+
+impl Committed {
+    fn refuse(&mut self, refusal: &Refusal) {
+        let refusal = refusal.clone();
+        match self {
+            Committed::Login(_, done) => *done = Err(refusal),
+            Committed::Append(appended) => appended.outcome = Outcome::Refused(refusal),
+            Committed::Join(_, _, done) => *done = Err(refusal),
+            Committed::Leave(_, _, done) => *done = Err(refusal),
+            Committed::Sync(_, _, done) => *done = Err(refusal),
+            Committed::Departed(_, left) => left.clear(),
+        }
+    }
+}
+
+fn untried(op: Op) -> Committed {
+    let refusal = Refusal::internal();
+    match op {
+        Op::Login(login) => Committed::Login(login.conn, Err(refusal)),
+        Op::Append(Append { conn, nonce, about, .. }) => {
+            Committed::Append(Appended { conn, nonce, about, outcome: Outcome::Refused(refusal) })
+        }
+        Op::Join(join) => Committed::Join(join.conn, join.req, Err(refusal)),
+        Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
+        Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
+        Op::Departed { user } => Committed::Departed(user, Vec::new()),
+    }
+}
+
+/// Bytes that an op brings into a transaction, beside what every row has.
+fn weight(op: &Op) -> usize {
+    match op {
+        Op::Append(Append { content: Ok(Content::Text(text) | Content::Reply(text, _)), .. }) => text.len(),
+        _ => 0,
+    }
+}
+
+/// A writer that panicked may have lost what it was asked, and nobody would be answered any more. Better to
+/// end the process: what was confirmed is safe, and clients send the rest again.
+struct AbortOnPanic;
+
+impl Drop for AbortOnPanic {
+    fn drop(&mut self) {
+        if thread::panicking() {
+            log::error!("the store's writing thread panicked; the server ends");
+            std::process::abort();
+        }
+    }
+}
