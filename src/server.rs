@@ -100,7 +100,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let permits = Permits::new(config.limits.messages_in_flight);
     let greeting = Greeting {
         epoch: store.epoch(),
-        heartbeat: u16::try_from(config.timing.heartbeat.as_secs()).unwrap_or(u16::MAX),
+        heartbeat: whole_secs(config.timing.heartbeat),
         max_text: config.limits.text_bytes,
         max_media: config.limits.media_bytes,
         connections_per_user: config.limits.connections_per_user,
@@ -138,6 +138,12 @@ fn assistant(kind: AssistantKind, store: &Arc<dyn Store>) -> Option<Arc<dyn List
             Some(Arc::new(desk))
         }
     }
+}
+
+/// Seconds, rounded up: a client that waits so long waits long enough.
+fn whole_secs(span: Duration) -> u16 {
+    let secs = span.as_secs() + u64::from(span.subsec_nanos() > 0);
+    u16::try_from(secs).unwrap_or(u16::MAX)
 }
 
 /// Says on stdout that clients may come.
