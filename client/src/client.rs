@@ -1,7 +1,7 @@
 //! The handle: sends, asks, fetches and leaves.
 
 use crate::connection::{self, Events, Opened, Shared};
-use crate::core::{Piece, Waiting};
+use crate::core::{Ask, Waiting};
 use crate::error::{End, Error};
 use crate::limits::CLOSE_TIME;
 use crate::options::{Options, Welcome};
@@ -45,7 +45,10 @@ pub struct Sending {
     answer: Answered<frame::Status>,
 }
 
-type Answered<T> = oneshot::Receiver<Result<T, Error>>;
+/// A request on its way. It begins when it is first polled, and borrows nothing of the request.
+pub type Asking<'c, A> = Pin<Box<dyn Future<Output = Result<A, Error>> + Send + 'c>>;
+
+pub(crate) type Answered<T> = oneshot::Receiver<Result<T, Error>>;
 
 impl Sending {
     /// The message's nonce: if the connection ends first, send it again with this.
@@ -94,7 +97,8 @@ impl Client {
     pub async fn start(&self, message: Outgoing) -> Result<Sending, Error> {
         let max_text = self.inner.welcome.max_text;
         let place = self.place(&self.inner.shared.messages).await?;
-        self.dispatch(message.nonce, place, |nonce| message.encode(nonce, max_text).map(Outbound::Frames)).await
+        self.dispatch(message.nonce, place, |nonce| message.encode(nonce, max_text).map(Outbound::Frames))
+            .await
     }
 
     /// Sends a file as one message, read as it goes, and waits until it is stored for good. `progress` is told
@@ -143,21 +147,21 @@ impl Client {
     ///
     /// # Errors
     /// The request cannot be said, the server refused it, or the connection ended.
-    pub async fn request<'a, R: Request<'a>>(&self, request: R) -> Result<R::Answer, Error> {
-        let (_, answer) = self.ask(request, None).await?;
-        answer_of::<R>(answer).await
+    pub fn request<'a, R: Request<'a>>(&self, request: R) -> Asking<'_, R::Answer> {
+        let ask = Ask::new(request, None);
+        let answer_of: fn(Answer) -> Option<R::Answer> = R::answer;
+        Box::pin(async move {
+            let (_, answer) = self.ask(ask?).await?;
+            answer_of(settled(answer.await)?).ok_or(Error::Violation("an answer to another request"))
+        })
     }
 
-    pub(crate) async fn ask<'a, R: Request<'a>>(
-        &self,
-        request: R,
-        pieces: Option<mpsc::Sender<Piece>>,
-    ) -> Result<(u32, Answered<Answer>), Error> {
+    pub(crate) async fn ask(&self, ask: Ask) -> Result<(u32, Answered<Answer>), Error> {
         let place = self.place(&self.inner.shared.requests).await?;
         let slot = self.slot().await?;
         let (waiting, answer) = Waiting::new(Some(place));
         self.inner.shared.with(|core| {
-            let (req, bytes) = core.ask(request, waiting, pieces)?;
+            let (req, bytes) = core.ask(ask, waiting)?;
             slot.send(Outbound::Frames(bytes));
             Ok((req, answer))
         })
@@ -282,12 +286,8 @@ impl Client {
     }
 }
 
-pub(crate) async fn answer_of<'a, R: Request<'a>>(answer: Answered<Answer>) -> Result<R::Answer, Error> {
-    R::answer(settled(answer.await)?).ok_or(Error::Violation("an answer to another request than was asked"))
-}
-
 /// Whoever waits is told before the connection goes; if not, it went.
-fn settled<T>(answer: Result<Result<T, Error>, oneshot::error::RecvError>) -> Result<T, Error> {
+pub(crate) fn settled<T>(answer: Result<Result<T, Error>, oneshot::error::RecvError>) -> Result<T, Error> {
     answer.unwrap_or(Err(Error::Disconnected(End::Closed)))
 }
 

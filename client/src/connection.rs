@@ -199,7 +199,9 @@ fn welcome(decoder: &mut Decoder, buffer: &mut BytesMut) -> Result<Option<Welcom
     let welcome = match event {
         None => return Ok(None),
         Some(chatwire_codec::Event::Frame(Frame::Welcome(welcome))) => Welcome::from(welcome),
-        Some(chatwire_codec::Event::Frame(Frame::Error(error))) => return Err(Error::Refused((&error).into())),
+        Some(chatwire_codec::Event::Frame(Frame::Error(error))) => {
+            return Err(Error::Refused((&error).into()));
+        }
         Some(chatwire_codec::Event::Frame(Frame::Bye(bye))) => {
             let end = End::Bye { code: bye.code, reason: bye.reason.to_owned() };
             return Err(Error::Disconnected(end));

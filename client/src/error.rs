@@ -75,7 +75,9 @@ impl Error {
         match self {
             Error::Refused(refusal) => refusal.fault(),
             Error::Disconnected(End::Refused(refusal)) => refusal.fault(),
-            Error::Disconnected(End::Violation(_)) | Error::Violation(_) | Error::WrongDigest => Fault::Server,
+            Error::Disconnected(End::Violation(_)) | Error::Violation(_) | Error::WrongDigest => {
+                Fault::Server
+            }
             Error::Disconnected(End::File(_)) | Error::File { .. } => Fault::Here,
             Error::Disconnected(_) | Error::Unreachable(_) | Error::TimedOut(_) => Fault::Network,
             Error::TooLarge { .. } | Error::Invalid(_) | Error::NonceInFlight(_) | Error::Exists(_) => {

@@ -42,7 +42,7 @@ mod transfer;
 mod writer;
 
 pub use chatwire_codec::{Code, MediaKind, frame};
-pub use client::{Client, Sending};
+pub use client::{Asking, Client, Sending};
 pub use connection::Events;
 pub use error::{End, Error, Fault, Refusal};
 pub use event::{Event, Member, Presence, Seen, Typing};

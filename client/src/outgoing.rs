@@ -99,14 +99,7 @@ pub struct OutgoingFile {
 impl OutgoingFile {
     /// A file under its own name, as what its first bytes say that it is.
     pub fn new(target: Target, path: impl Into<PathBuf>) -> Self {
-        OutgoingFile {
-            path: path.into(),
-            target,
-            nonce: 0,
-            reply_to: 0,
-            name: String::new(),
-            kind: None,
-        }
+        OutgoingFile { path: path.into(), target, nonce: 0, reply_to: 0, name: String::new(), kind: None }
     }
 
     /// TO and the header of the content frame.

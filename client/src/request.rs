@@ -8,8 +8,6 @@ pub trait Request<'a>: Payload<'a> + Into<Frame<'a>> + sealed::Sealed {
     /// What the server answers.
     type Answer: Send + 'static;
     #[doc(hidden)]
-    fn numbered(self, req: u32) -> Self;
-    #[doc(hidden)]
     fn answer(answer: Answer) -> Option<Self::Answer>;
 }
 
@@ -33,9 +31,6 @@ macro_rules! requests {
 
             impl<'a> Request<'a> for frame::$request $(<$lt>)? {
                 type Answer = $answer;
-                fn numbered(self, req: u32) -> Self {
-                    frame::$request { req, ..self }
-                }
                 fn answer(answer: Answer) -> Option<$answer> {
                     match answer {
                         Answer::$variant(answer) => Some(answer),
@@ -200,12 +195,7 @@ impl From<frame::RoomItem<'_>> for Room {
 
 impl From<frame::ParticipantItem<'_>> for Participant {
     fn from(f: frame::ParticipantItem<'_>) -> Self {
-        Participant {
-            user: f.user,
-            user_name: f.user_name.to_owned(),
-            presence: f.presence,
-            role: f.role,
-        }
+        Participant { user: f.user, user_name: f.user_name.to_owned(), presence: f.presence, role: f.role }
     }
 }
 

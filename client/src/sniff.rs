@@ -7,8 +7,8 @@ pub(crate) const SNIFF_BYTES: usize = 16;
 
 /// The brands of MP4 that are video; HEIC, AVIF and M4A begin alike and are none.
 const MP4_BRANDS: &[&[u8; 4]] = &[
-    b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"mp4v", b"mp71", b"mmp4", b"avc1",
-    b"dash", b"MSNV", b"M4V ", b"F4V ",
+    b"isom", b"iso2", b"iso3", b"iso4", b"iso5", b"iso6", b"mp41", b"mp42", b"mp4v", b"mp71", b"mmp4",
+    b"avc1", b"dash", b"MSNV", b"M4V ", b"F4V ",
 ];
 
 /// What media is, by its first 16 bytes: what is no MP3, MP4 or picture is a file.

@@ -1,10 +1,10 @@
 //! Fetches media to a file: under a temporary name first, under its own only when its digest is right.
 
-use crate::client::{Client, answer_of};
-use crate::core::Piece;
+use crate::client::{Client, settled};
+use crate::core::{Ask, Piece};
 use crate::error::Error;
 use crate::limits::{FETCH_QUEUE, READ_BYTES};
-use crate::request::FetchReady;
+use crate::request::{Answer, FetchReady};
 use chatwire_codec::frame;
 use std::fmt::Write;
 use std::io;
@@ -100,9 +100,11 @@ impl Client {
     ) -> Result<FetchReady, Error> {
         let (sender, pieces) = mpsc::channel(FETCH_QUEUE);
         let request = frame::Fetch { media: download.media, offset: part.done, ..frame::Fetch::default() };
-        let (transfer, answer) = self.ask(request, Some(sender)).await?;
+        let (transfer, answer) = self.ask(Ask::new(request, Some(sender))?).await?;
         let mut fetching = Fetching { client: self, transfer, pieces };
-        let ready = answer_of::<frame::Fetch>(answer).await?;
+        let Answer::FetchReady(ready) = settled(answer.await)? else {
+            return Err(Error::Violation("an answer to another request"));
+        };
         if ready.size > download.max_size {
             return Err(Error::TooLarge { size: ready.size, limit: download.max_size });
         }

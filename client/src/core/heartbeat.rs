@@ -11,10 +11,14 @@ use std::time::{Duration, Instant};
 
 #[derive(Clone, Copy, Debug)]
 enum State {
-    Quiet { since: Instant },
+    Quiet {
+        since: Instant,
+    },
     /// A PING waits to be written: a body may stand before it, so this spell is nobody's fault.
     Asked,
-    Waiting { since: Instant },
+    Waiting {
+        since: Instant,
+    },
 }
 
 /// What the clock demands.
@@ -84,6 +88,7 @@ impl Heartbeat {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::cast_possible_truncation, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

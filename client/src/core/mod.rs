@@ -15,16 +15,15 @@ mod units;
 
 pub(crate) use heartbeat::{Beat, Heartbeat};
 pub(crate) use nonces::Nonces;
-pub(crate) use pending::{Piece, Waiting};
+pub(crate) use pending::{Ask, Piece, Waiting};
 
 use crate::error::{End, Error, Refusal};
 use crate::event::Event;
 use crate::limits::{PING_BYTES, URGENT_BYTES};
 use crate::message::Message;
-use crate::outgoing::within_request;
-use crate::request::{Answer, Request};
+use crate::request::Answer;
 use chatwire_codec::frame::{self, kind};
-use chatwire_codec::{Code, Frame, Payload, VERSION};
+use chatwire_codec::{Code, Frame, HEADER_LEN, Payload, VERSION};
 use pending::{Asked, Note, Pending, Transfer};
 use positions::{Positions, Verdict};
 use tokio::sync::mpsc;
@@ -101,34 +100,15 @@ impl Core {
     }
 
     /// Numbers a request and waits for its answer: the number, and what is to be written.
-    pub(crate) fn ask<'a, R: Request<'a>>(
-        &mut self,
-        request: R,
-        waiting: Waiting<Answer>,
-        pieces: Option<mpsc::Sender<Piece>>,
-    ) -> Result<(u32, Vec<u8>), Error> {
+    pub(crate) fn ask(&mut self, ask: Ask, waiting: Waiting<Answer>) -> Result<(u32, Vec<u8>), Error> {
         self.alive()?;
+        if let Note::Sync { chat, .. } = ask.note {
+            self.positions.sync_sent(chat).map_err(Error::Invalid)?;
+        }
         let req = self.pending.number();
-        let frame: Frame<'a> = request.numbered(req).into();
-        let mut bytes = Vec::new();
-        frame.encode(&mut bytes)?;
-        within_request(bytes.len())?;
-        let note = self.note(&frame, pieces)?;
-        self.pending.asked.insert(req, Asked { kind: frame.kind(), waiting: Some(waiting), note });
-        Ok((req, bytes))
-    }
-
-    fn note(&mut self, frame: &Frame<'_>, pieces: Option<mpsc::Sender<Piece>>) -> Result<Note, Error> {
-        Ok(match (frame, pieces) {
-            (Frame::Sync(sync), _) => {
-                self.positions.sync_sent(sync.chat).map_err(Error::Invalid)?;
-                Note::Sync { chat: sync.chat, after: sync.after }
-            }
-            (Frame::Fetch(fetch), Some(pieces)) => {
-                Note::Fetch { offset: fetch.offset, length: fetch.length, pieces }
-            }
-            _ => Note::Nothing,
-        })
+        let asked = Asked { kind: ask.kind, waiting: Some(waiting), note: ask.note };
+        self.pending.asked.insert(req, asked);
+        Ok((req, numbered(ask.bytes, req)))
     }
 
     /// Sends a PING and waits for its PONG.
@@ -284,7 +264,10 @@ impl Core {
             (Answer::FetchReady(ready), Note::Fetch { offset, length, pieces }) => {
                 // One that was abandoned meanwhile gets no transfer: its CANCEL is under way.
                 if asked.waiting.is_some() {
-                    self.begin_transfer(req, Transfer { next: offset, end: ready.end(offset, length), pieces });
+                    self.begin_transfer(
+                        req,
+                        Transfer { next: offset, end: ready.end(offset, length), pieces },
+                    );
                 }
             }
             _ => {}
@@ -376,6 +359,12 @@ impl Core {
             None => Ok(()),
         }
     }
+}
+
+/// A request's first field is its number.
+fn numbered(mut frame: Vec<u8>, req: u32) -> Vec<u8> {
+    frame[HEADER_LEN..HEADER_LEN + size_of::<u32>()].copy_from_slice(&req.to_be_bytes());
+    frame
 }
 
 impl crate::request::FetchReady {

@@ -29,6 +29,7 @@ impl Nonces {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::cast_possible_truncation, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

@@ -4,8 +4,9 @@
 
 use crate::error::{End, Error};
 use crate::limits::PINGS_PENDING;
-use crate::request::Answer;
-use chatwire_codec::frame;
+use crate::outgoing::within_request;
+use crate::request::{Answer, Request};
+use chatwire_codec::{Frame, frame};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -34,6 +35,35 @@ pub(crate) enum Note {
     Nothing,
     Sync { chat: u64, after: u64 },
     Fetch { offset: u64, length: u64, pieces: mpsc::Sender<Piece> },
+}
+
+/// A request that has no number yet.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) kind: u8,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) note: Note,
+}
+
+impl Ask {
+    /// `pieces`: where FETCH's go.
+    pub(crate) fn new<'a>(
+        request: impl Request<'a>,
+        pieces: Option<mpsc::Sender<Piece>>,
+    ) -> Result<Self, Error> {
+        let frame: Frame<'a> = request.into();
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes)?;
+        within_request(bytes.len())?;
+        let note = match (&frame, pieces) {
+            (Frame::Sync(sync), _) => Note::Sync { chat: sync.chat, after: sync.after },
+            (Frame::Fetch(fetch), Some(pieces)) => {
+                Note::Fetch { offset: fetch.offset, length: fetch.length, pieces }
+            }
+            _ => Note::Nothing,
+        };
+        Ok(Ask { kind: frame.kind(), bytes, note })
+    }
 }
 
 /// A piece of fetched media, or why no more comes.

@@ -135,6 +135,7 @@ impl Place {
 }
 
 #[cfg(test)]
+#[allow(clippy::expect_used, clippy::cast_possible_truncation, reason = "a test may fail loudly")]
 mod tests {
     use super::*;
 

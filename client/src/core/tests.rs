@@ -1,10 +1,12 @@
 //! Scripts for [`Core`]: what comes in, what goes out. No socket, no clock.
 
+#![allow(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
+
 use super::*;
 use crate::message::Content;
-use crate::request::Page;
+use crate::request::{Page, Request};
 use chatwire_codec::frame::{From_, History, HistoryPage, Status, Sync, Synced, Text};
-use chatwire_codec::{Decoder, Event as Seen, Limits, MediaKind, header};
+use chatwire_codec::{Decoder, Limits, MediaKind, header};
 use tokio::sync::oneshot;
 
 const CHAT: u64 = 7;
@@ -48,14 +50,14 @@ impl Script {
         out
     }
 
-    fn send(&mut self, nonce: u64) -> (u64, Answered<frame::Status>) {
+    fn send(&mut self, nonce: u64) -> (u64, Answered<Status>) {
         let (waiting, answer) = Waiting::new(None);
         (self.core.send(nonce, 1_000, waiting).expect("a free nonce"), answer)
     }
 
     fn ask<'a>(&mut self, request: impl Request<'a>) -> (u32, Answered<Answer>) {
         let (waiting, answer) = Waiting::new(None);
-        (self.core.ask(request, waiting, None).expect("a request").0, answer)
+        (self.core.ask(Ask::new(request, None).expect("short"), waiting).expect("a request").0, answer)
     }
 }
 
@@ -213,7 +215,8 @@ fn a_fetch_takes_its_pieces_in_order_and_ends_with_the_last() {
     let (pieces, _reader) = mpsc::channel(4);
     let (waiting, mut answer) = Waiting::new(None);
     let fetch = frame::Fetch { media: [9; 32], ..frame::Fetch::default() };
-    let (transfer, _) = s.core.ask(fetch, waiting, Some(pieces)).expect("a request");
+    let (transfer, _) =
+        s.core.ask(Ask::new(fetch, Some(pieces)).expect("short"), waiting).expect("a request");
     s.frame(frame::FetchReady { req: transfer, size: 5, mime: "text/plain" });
     assert!(answer.try_recv().expect("resolved").is_ok());
     let chunk = |offset, bytes| frame::Chunk { transfer, offset, bytes };
@@ -228,7 +231,8 @@ fn a_piece_out_of_place_fails_its_fetch_and_cancels_it() {
     let mut s = Script::new();
     let (pieces, _reader) = mpsc::channel(4);
     let fetch = frame::Fetch { media: [9; 32], ..frame::Fetch::default() };
-    let (transfer, _) = s.core.ask(fetch, Waiting::new(None).0, Some(pieces)).expect("a request");
+    let (transfer, _) =
+        s.core.ask(Ask::new(fetch, Some(pieces)).expect("short"), Waiting::new(None).0).expect("a request");
     s.frame(frame::FetchReady { req: transfer, size: 5, mime: "" });
     let deliveries = s.frame(frame::Chunk { transfer, offset: 2, bytes: b"abc" });
     assert!(matches!(&deliveries[..], [Delivery::Piece { piece: Err(Error::Violation(_)), .. }]));
