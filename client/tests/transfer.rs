@@ -13,7 +13,7 @@ use tempfile::TempDir;
 /// A folder with a file of `size` bytes that tell their places.
 fn folder(name: &str, size: usize) -> (TempDir, PathBuf, Vec<u8>) {
     let folder = tempfile::tempdir().expect("a folder");
-    let bytes: Vec<u8> = (0..size).flat_map(|n| (n as u32).to_be_bytes()).take(size).collect();
+    let bytes: Vec<u8> = (0_u32..).flat_map(u32::to_be_bytes).take(size).collect();
     let path = folder.path().join(name);
     std::fs::write(&path, &bytes).expect("a file");
     (folder, path, bytes)

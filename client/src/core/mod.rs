@@ -261,14 +261,11 @@ impl Core {
                 self.positions.joined(joined.chat, joined.last_seq)?;
             }
             (Answer::Left(left), _) => self.positions.forget(left.chat),
-            (Answer::FetchReady(ready), Note::Fetch { offset, length, pieces }) => {
-                // One that was abandoned meanwhile gets no transfer: its CANCEL is under way.
-                if asked.waiting.is_some() {
-                    self.begin_transfer(
-                        req,
-                        Transfer { next: offset, end: ready.end(offset, length), pieces },
-                    );
-                }
+            // One that was abandoned meanwhile gets no transfer: its CANCEL is under way.
+            (Answer::FetchReady(ready), Note::Fetch { offset, length, pieces })
+                if asked.waiting.is_some() =>
+            {
+                self.begin_transfer(req, Transfer { next: offset, end: ready.end(offset, length), pieces });
             }
             _ => {}
         }
