@@ -12,6 +12,7 @@ mod output;
 
 use crate::clock;
 use crate::delivery;
+use crate::error::Refusal;
 use crate::hub::{Due, Hub, Link};
 use crate::id::{Now, Seq};
 use crate::outbox::{STOP_READING_AT, Segment};
@@ -21,6 +22,7 @@ use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::MediaStore;
 use crate::store::{Op, Store};
 use body::Body;
+use chatwire_codec::frame::kind::FETCH;
 use chatwire_codec::{Decoder, Limits};
 use fetch::Fetches;
 use input::Input;
@@ -251,7 +253,11 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
         if let Some(fetches) = &mut self.fetches {
             let (done, progress) = fetches.poll(cx, &mut self.output);
-            done.iter().for_each(|req| self.session.handle_fetch_done(*req));
+            done.iter().for_each(|done| self.session.handle_fetch_done(done.req));
+            for failed in done.iter().filter(|done| done.failed) {
+                let refusal = Refusal::internal();
+                self.link.outbox.answer(|out| delivery::error(out, FETCH, failed.req.into(), &refusal));
+            }
             if fetches.is_empty() {
                 self.fetches = None;
             }

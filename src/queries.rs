@@ -8,7 +8,6 @@ use crate::id::{ChatId, MediaId, Seq, UserId};
 use crate::outbox::Segment;
 use crate::session::{Query, QueryKind};
 use crate::store::{HistoryQuery, Target};
-use chatwire_codec::Code;
 use chatwire_codec::frame::{self, ParticipantItem, RoomItem};
 use std::fs::File;
 
@@ -92,12 +91,17 @@ fn participants(
     let participants = list.rows.iter().map(|row| ParticipantItem {
         user: row.user.0,
         user_name: &row.user_name,
-        presence: if shared.hub.is_online(row.user) { ONLINE } else { 0 },
+        presence: presence(shared, row.user),
         role: row.owner.into(),
     });
     let more = list.more.into();
     let list = frame::ParticipantList { req, more, participants: participants.collect() };
     Ok(whole(delivery::bytes_of(&list)))
+}
+
+/// The assistant is always there.
+fn presence(shared: &Shared, user: UserId) -> u8 {
+    if user == UserId::ASSISTANT || shared.hub.is_online(user) { ONLINE } else { 0 }
 }
 
 /// Everybody who is online is in `all`, and nobody else.
@@ -135,15 +139,12 @@ fn history(
 
 fn fetch(shared: &Shared, query: &Query, id: MediaId, offset: u64, length: u64) -> Result<Answer, Refusal> {
     let media = shared.store.media(query.user, id)?;
-    if offset > media.size {
-        let text = format!("the media ends at byte {}, before the offset", media.size);
-        return Err(Refusal::new(Code::Conflict, text));
-    }
     let file = shared.media.open_file(&id).map_err(|e| {
         log::error!("media {id} has a row but its file cannot be read: {e}");
         Refusal::internal()
     })?;
-    let end = if length == 0 { media.size } else { offset.saturating_add(length).min(media.size) };
+    let at = offset.min(media.size);
+    let end = if length == 0 { media.size } else { at.saturating_add(length).min(media.size) };
     let ready = frame::FetchReady { req: query.req, size: media.size, mime: &media.mime };
-    Ok(Answer::Fetch(delivery::bytes_of(&ready), Fetch { req: query.req, file, at: offset, end }))
+    Ok(Answer::Fetch(delivery::bytes_of(&ready), Fetch { req: query.req, file, at, end }))
 }

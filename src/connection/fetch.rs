@@ -23,6 +23,14 @@ pub(super) struct Fetches {
     reading: Option<Reading>,
 }
 
+/// A fetch that has ended.
+#[derive(Debug)]
+pub(super) struct Done {
+    pub(super) req: u32,
+    /// Not all of it could be read.
+    pub(super) failed: bool,
+}
+
 #[derive(Debug)]
 struct Reading {
     req: u32,
@@ -49,7 +57,7 @@ impl Fetches {
     }
 
     /// Reads on where there is room; tells which fetches are done, and whether anything moved.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output) -> (Vec<u32>, bool) {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output) -> (Vec<Done>, bool) {
         let (mut done, mut moved) = (Vec::new(), false);
         loop {
             if self.reading.is_none() {
@@ -58,7 +66,7 @@ impl Fetches {
                 }
                 let Some(fetch) = self.waiting.pop_front() else { break };
                 if fetch.at == fetch.end {
-                    done.push(fetch.req);
+                    done.push(Done { req: fetch.req, failed: false });
                     continue;
                 }
                 self.reading = Some(Reading::begin(fetch));
@@ -96,10 +104,10 @@ impl Reading {
         Fetch { req: self.req, file, at, end: self.end }
     }
 
-    /// The file is not what it was: the client sees a transfer that stands still, the operator why.
-    fn fail(&self, e: &io::Error) -> u32 {
+    /// The file is not what it was.
+    fn fail(&self, e: &io::Error) -> Done {
         log::error!("a fetch could not be read on at byte {}: {e}", self.at);
-        self.req
+        Done { req: self.req, failed: true }
     }
 }
 

@@ -49,7 +49,8 @@ impl Session {
         } else {
             Ok(Content::Text(text.into()))
         };
-        let draft = self.draft(now);
+        let mut draft = self.draft(now);
+        draft.name = None;
         self.append(draft, kind::TEXT, content);
     }
 

@@ -285,6 +285,9 @@ impl Session {
             Frame::Bye(_) => self.end(now.instant, DRAIN, delivery::bye(0, "")),
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
             // Not answered, and nobody is told yet; a CHUNK of no running transfer is ignored by the page.
+            Frame::Chunk(chunk) if chunk.bytes.is_empty() => {
+                self.malformed(now, kind::CHUNK, "a CHUNK without bytes");
+            }
             Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
             request => self.request(now, &request),
         }

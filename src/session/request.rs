@@ -28,6 +28,9 @@ impl Session {
                 "req must be neither 0 nor that of a running transfer",
             );
         }
+        if matches!(request, Frame::Participants(of) if of.chat != 0 && !of.room.is_empty()) {
+            return self.malformed(now, request.kind(), "PARTICIPANTS names both a chat and a room");
+        }
         match self.effect_of(req, request) {
             Ok(effect) => {
                 self.with_open(|open| open.waits = true);
@@ -44,7 +47,7 @@ impl Session {
         match request {
             Frame::Join(join) => {
                 let leave = if join.flags & STAY == 0 { current } else { None };
-                let room = names::check(join.room)?;
+                let room = room_name(join.room)?;
                 Ok(Effect::Submit(Op::Join(Join { conn, user, req, room, leave })))
             }
             Frame::Leave(leave) => {
@@ -59,7 +62,7 @@ impl Session {
                 query(QueryKind::Rooms { after: rooms.after.into(), limit: limit(rooms.limit) })
             }
             Frame::Participants(wanted) => query(QueryKind::Participants {
-                chat: participants_of(wanted, current)?,
+                chat: participants_of(wanted, current),
                 after: UserId(wanted.after),
                 limit: limit(wanted.limit),
             }),
@@ -79,28 +82,33 @@ impl Session {
                 offset: fetch.offset,
                 length: fetch.length,
             }),
-            Frame::Cancel(cancel) => self.cancel(req, cancel.transfer),
+            Frame::Cancel(cancel) => Ok(self.cancel(req, cancel.transfer)),
             _ => Err(Refusal::new(Code::Unsupported, "this server does not serve this request yet")),
         }
     }
 
-    fn cancel(&mut self, req: u32, transfer: u32) -> Result<Effect, Refusal> {
-        let State::Open(open) = &mut self.state else { return Err(Refusal::internal()) };
-        let Some(at) = open.fetches.iter().position(|running| *running == transfer) else {
-            return Err(Refusal::new(Code::NotFound, "no such transfer is running"));
-        };
-        open.fetches.remove(at);
-        Ok(Effect::CancelFetch(transfer, delivery::bytes_of(&frame::Cancelled { req })))
+    /// Also where no such transfer is running: it may have ended while the CANCEL was on its way.
+    fn cancel(&mut self, req: u32, transfer: u32) -> Effect {
+        self.handle_fetch_done(transfer);
+        Effect::CancelFetch(transfer, delivery::bytes_of(&frame::Cancelled { req }))
     }
 }
 
-fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Result<Target, Refusal> {
+fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Target {
     match (wanted.chat, wanted.room) {
-        (0, "") => Ok(Target::Current(current)),
-        (0, room) => Ok(Target::Room(room.into())),
-        (chat, "") => Ok(Target::Chat(ChatId(chat))),
-        _ => Err(Refusal::new(Code::Conflict, "name a chat or a room, not both")),
+        (0, "") => Target::Current(current),
+        (0, room) => Target::Room(room.into()),
+        (chat, _) => Target::Chat(ChatId(chat)),
     }
+}
+
+/// The name of a room that may be joined, and made if it is missing.
+fn room_name(name: &str) -> Result<Box<str>, Refusal> {
+    let name = names::check(name)?;
+    if names::is_reserved(&name) && *names::key(&name) != *names::ALL {
+        return Err(Refusal::new(Code::Conflict, "this name is reserved; choose another"));
+    }
+    Ok(name)
 }
 
 fn limit(wanted: u16) -> u16 {

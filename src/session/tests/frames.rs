@@ -77,7 +77,7 @@ fn to_addresses_the_next_message_and_no_other() {
         story.send(To { nonce: 5, room: "lobby", reply_to: 3, name: "/a/b.txt", ..To::default() }).is_empty()
     );
     let message = append(story.send(Text { text: "hi" }));
-    assert_eq!((message.nonce, message.reply_to, &*message.name), (5, 3, "b.txt"));
+    assert_eq!((message.nonce, message.reply_to), (5, 3));
     assert_eq!(message.target, Target::Room("lobby".into()));
     assert_eq!(message.content, Ok(Content::Text("hi".into())));
     let next = append(story.send(Text { text: "hi" }));
@@ -117,7 +117,8 @@ fn a_refused_message_keeps_its_place_among_the_answers() {
     assert_eq!((unknown.nonce, unknown.about), (8, 0x0A));
     assert_eq!(refused(unknown), Code::Unsupported);
     story.send(To { name: "a\u{7}b", ..To::default() });
-    assert_eq!(refused(append(story.send(Text { text: "hi" }))), Code::Conflict);
+    let reference = frame::Media { media_kind: 1, ..frame::Media::default() };
+    assert_eq!(refused(append(story.send(reference))), Code::Conflict);
     assert_eq!(
         refused(append(story.send(frame::Media { media_kind: 9, ..frame::Media::default() }))),
         Code::BadMedia
@@ -194,13 +195,42 @@ fn a_fifth_fetch_is_refused_until_one_has_ended() {
 }
 
 #[test]
-fn cancel_ends_a_fetch_that_runs_and_no_other() {
+fn cancel_frees_the_transfers_number_and_is_answered_also_when_none_runs() {
     let mut story = open();
-    story.session.handle_fetch_begun(4);
-    assert_eq!(error(&story.send(Cancel { req: 5, transfer: 3 })).0, Code::NotFound);
-    assert!(matches!(story.send(Cancel { req: 6, transfer: 4 })[..], [Effect::CancelFetch(4, _)]));
-    story.notice(Notice::Answered);
-    assert_eq!(error(&story.send(Cancel { req: 7, transfer: 4 })).0, Code::NotFound);
+    for req in [5, 6] {
+        story.session.handle_fetch_begun(4);
+        assert!(matches!(story.send(Cancel { req, transfer: 4 })[..], [Effect::CancelFetch(4, _)]));
+        story.notice(Notice::Answered);
+    }
+    assert!(matches!(story.send(Cancel { req: 4, transfer: 4 })[..], [Effect::CancelFetch(4, _)]));
+}
+
+#[test]
+fn a_files_name_loses_its_folders_and_a_texts_name_is_ignored() {
+    let mut story = open();
+    story.send(To { name: "/home/ann\\b.txt", ..To::default() });
+    let reference = frame::Media { media_kind: 1, name: "other", ..frame::Media::default() };
+    assert_eq!(&*append(story.send(reference)).name, "b.txt");
+    story.send(To { name: "a\u{7}b", ..To::default() });
+    let text = append(story.send(Text { text: "hi" }));
+    assert!(text.content.is_ok() && text.name.is_empty());
+}
+
+#[test]
+fn reserved_names_are_no_rooms_but_all_can_be_joined() {
+    for room in ["assistant", "Guest12", " a", ""] {
+        assert_eq!(error(&open().send(Join { req: 1, room, flags: 0 })), (Code::Conflict, 1, kind::JOIN));
+    }
+    for room in ["all", "ALL", "guests", "harbour"] {
+        assert!(matches!(open().send(Join { req: 1, room, flags: 0 })[..], [Effect::Submit(Op::Join(_))]));
+    }
+}
+
+#[test]
+fn frames_that_contradict_themselves_are_malformed() {
+    let both = Participants { req: 1, chat: 1, room: "a", ..Participants::default() };
+    assert_eq!(ends_with_error(&open().send(both)).0, Code::Malformed);
+    assert_eq!(ends_with_error(&open().send(Chunk::default())).0, Code::Malformed);
 }
 
 #[test]
