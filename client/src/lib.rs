@@ -44,7 +44,7 @@ mod writer;
 pub use chatwire_codec::{Code, MediaKind, frame};
 pub use client::{Asking, Client, Sending};
 pub use connection::Events;
-pub use error::{End, Error, Fault, Refusal};
+pub use error::{End, Error, Fault, Problem, Refusal};
 pub use event::{Event, Member, Presence, Seen, Typing};
 pub use limits::*;
 pub use message::{Content, MediaRef, Message, Reply};

@@ -3,10 +3,14 @@
 
 mod peer;
 
+use chatwire_client::MESSAGES_IN_FLIGHT;
 use chatwire_client::{Client, Code, EVENT_BYTES, End, Error, Event, Fault, Options, Outgoing, Target};
 use chatwire_codec::Frame;
 use chatwire_codec::frame::{Bye, Error as Refused, From_, Ping, Pong, Said, Sync, Synced, Text, To};
 use peer::{HOME, Peer, accept, connected, listen};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 use tokio::io::AsyncWriteExt;
 
 fn pair(seq: u64, text: &str) -> [Frame<'_>; 2] {
@@ -139,22 +143,47 @@ async fn a_ping_is_answered_and_an_own_ping_comes_back() {
 }
 
 #[tokio::test]
-async fn a_slow_consumer_loses_nothing() {
-    let (client, mut events, mut peer) = connected().await;
-    // More than the queue of events and both ends' socket buffers hold.
-    let (big, count) = ("x".repeat(1000), u64::from(EVENT_BYTES) / 100);
-    let flood = tokio::spawn(async move {
-        for seq in 1..=count {
-            peer.send(&pair(seq, &big)).await;
+async fn a_slow_consumer_loses_nothing_and_holds_the_server_up() {
+    // Far more than the queue of events and both ends' socket buffers hold.
+    const COUNT: u64 = 100_000;
+    const TEXT: usize = 1000;
+    let (_client, mut events, mut peer) = connected().await;
+    let written = Arc::new(AtomicU64::new(0));
+    let flood = tokio::spawn({
+        let (text, written) = ("x".repeat(TEXT), written.clone());
+        async move {
+            for seq in 1..=COUNT {
+                peer.send(&pair(seq, &text)).await;
+                written.store(seq, Ordering::Relaxed);
+            }
+            peer
         }
-        peer
     });
-    let told = tokio::spawn(async move { client.ping().await });
-    for seq in 1..=count {
+    let mut lead = 0;
+    for seq in 1..=COUNT {
+        // One thread: each yield lets the server write and the client read.
+        for _ in 0..10 {
+            tokio::task::yield_now().await;
+        }
+        lead = lead.max(written.load(Ordering::Relaxed) - (seq - 1));
         assert_eq!(next_seq(&mut events).await, seq);
     }
-    drop(flood.await.expect("all written"));
-    assert!(told.await.expect("no panic").is_err(), "the server closed before its PONG");
+    flood.await.expect("all written");
+    assert!(lead < COUNT / 2, "{lead} messages waited at once");
+}
+
+#[tokio::test]
+async fn a_sender_waits_when_too_many_messages_are_in_flight() {
+    let (client, _events, mut peer) = connected().await;
+    let mut sendings = Vec::new();
+    for _ in 0..MESSAGES_IN_FLIGHT {
+        sendings.push(client.start(text("hi")).await.expect("room"));
+    }
+    let mut one_more = Box::pin(client.start(text("one more")));
+    // Polls once.
+    assert!(tokio::time::timeout(Duration::ZERO, &mut one_more).await.is_err());
+    peer.confirm(sendings[0].nonce(), 1).await;
+    one_more.await.expect("the place of the first");
 }
 
 #[tokio::test]

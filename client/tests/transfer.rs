@@ -27,7 +27,7 @@ fn names(folder: &TempDir) -> Vec<String> {
 #[tokio::test]
 async fn a_file_goes_byte_for_byte_in_one_frame_and_a_pong_waits_for_its_end() {
     let (client, _events, mut peer) = connected().await;
-    let (_folder, path, bytes) = folder("a clip.bin", 3_000_000);
+    let (_folder, path, bytes) = folder("a clip.bin", 32_000_000);
     let steps = Arc::new(Mutex::new(Vec::new()));
     let sending = tokio::spawn({
         let (client, steps) = (client.clone(), steps.clone());
@@ -48,7 +48,7 @@ async fn a_file_goes_byte_for_byte_in_one_frame_and_a_pong_waits_for_its_end() {
     peer.confirm(nonce, 1).await;
     assert_eq!(sending.await.expect("no panic").expect("stored").seq, 1);
     let steps = steps.lock().expect("alive");
-    assert_eq!(steps.last(), Some(&(3_000_000, 3_000_000)));
+    assert_eq!(steps.last(), Some(&(32_000_000, 32_000_000)));
     assert!(steps.iter().is_sorted());
 }
 
@@ -72,10 +72,10 @@ async fn a_file_that_is_too_large_or_missing_or_a_folder_is_not_begun() {
     let (client, _events, _peer) = connected().await;
     let (folder, path, _) = folder("big", 0);
     let big = std::fs::File::create(&path).expect("a file");
-    big.set_len(10_000_001).expect("a sparse file");
+    big.set_len(40_000_001).expect("a sparse file");
     let send =
         async |path: PathBuf| client.send_file(OutgoingFile::new(Target::Current, path), |_, _| ()).await;
-    assert!(matches!(send(path).await, Err(Error::TooLarge { size: 10_000_001, limit: 10_000_000 })));
+    assert!(matches!(send(path).await, Err(Error::TooLarge { size: 40_000_001, limit: 40_000_000 })));
     assert!(matches!(send(folder.path().join("none")).await, Err(Error::File { .. })));
     assert!(matches!(send(folder.path().to_owned()).await, Err(Error::Invalid(_))));
 }

@@ -73,7 +73,7 @@ pub fn welcome() -> Welcome<'static> {
         epoch: 5,
         heartbeat: 30,
         max_text: 1000,
-        max_media: 10_000_000,
+        max_media: 40_000_000,
         home: HOME,
         user_name: "ann",
         token: "t0ken",

@@ -1,0 +1,86 @@
+//! What a typed line means.
+
+use std::path::PathBuf;
+
+/// How many messages `/history` shows by itself, and at most.
+const HISTORY: u16 = 20;
+const HISTORY_MOST: u16 = 200;
+
+pub(crate) const HELP: &str = "\
+What you type is said to the current chat. A line that begins with / is a command (// says a /):
+  /join room          enter a room, and make it if it is missing
+  /leave              leave the current room
+  /rooms              list the rooms
+  /who                list who is in the current chat
+  /send file          send a file: MP3, MP4 and pictures go as what they are
+  /save n [folder]    save media number n
+  /history [n]        show the last n messages (20)
+  /quit               leave";
+
+/// A line, understood.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    Nothing,
+    Say(String),
+    Join(String),
+    Leave,
+    Rooms,
+    Who,
+    Send(PathBuf),
+    Save(usize, PathBuf),
+    History(u16),
+    Help,
+    Quit,
+}
+
+/// What the line means, or what is wrong with it.
+pub(crate) fn parse(line: &str) -> Result<Command, String> {
+    let Some(command) = line.strip_prefix('/') else {
+        return Ok(if line.trim().is_empty() { Command::Nothing } else { Command::Say(line.to_owned()) });
+    };
+    if command.starts_with('/') {
+        return Ok(Command::Say(command.to_owned()));
+    }
+    let (word, rest) = command.split_once(char::is_whitespace).unwrap_or((command, ""));
+    let rest = rest.trim();
+    Ok(match word {
+        "join" if rest.is_empty() => return Err("Which room? /join room".to_owned()),
+        "join" => Command::Join(rest.to_owned()),
+        "leave" => Command::Leave,
+        "rooms" => Command::Rooms,
+        "who" => Command::Who,
+        "send" if rest.is_empty() => return Err("Which file? /send file".to_owned()),
+        "send" => Command::Send(rest.into()),
+        "save" => return save(rest),
+        "history" if rest.is_empty() => Command::History(HISTORY),
+        "history" => match rest.parse() {
+            Ok(n) if n > 0 => Command::History(HISTORY_MOST.min(n)),
+            _ => return Err("How many? /history 20".to_owned()),
+        },
+        "help" => Command::Help,
+        "quit" => Command::Quit,
+        _ => return Err(format!("There is no command /{word}. /help lists them.")),
+    })
+}
+
+fn save(rest: &str) -> Result<Command, String> {
+    let (number, folder) = rest.split_once(char::is_whitespace).unwrap_or((rest, "."));
+    match number.parse() {
+        Ok(number) => Ok(Command::Save(number, folder.trim().into())),
+        Err(_) => Err("Which one? /save 3, the number that stands in [ ] before it".to_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_said_unless_it_begins_with_one_slash() {
+        assert_eq!(parse("hi"), Ok(Command::Say("hi".to_owned())));
+        assert_eq!(parse("//etc"), Ok(Command::Say("/etc".to_owned())));
+        assert_eq!(parse("  "), Ok(Command::Nothing));
+        assert_eq!(parse("/save 3 my files"), Ok(Command::Save(3, "my files".into())));
+        assert!(parse("/save x").is_err() && parse("/nonsense").is_err() && parse("/join ").is_err());
+    }
+}
