@@ -71,6 +71,7 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
     let door = Door::new(config.limits.connections, config.limits.wait);
+    log::info!("the data is in {}", config.data.display());
     announce(&socket)?;
     let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
     let accepting = tokio::spawn(accepting);

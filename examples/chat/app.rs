@@ -196,6 +196,10 @@ impl App {
             return Ok(());
         };
         let name = render::file_name(&media, number);
+        if let Err(error) = std::fs::create_dir_all(folder) {
+            self.screen.complain(&format!("There is no folder {} to save to: {error}.", folder.display()));
+            return Ok(());
+        }
         for attempt in 1..NAMES {
             let path = folder.join(numbered(&name, attempt));
             match self.fetch(&media, &path).await {
