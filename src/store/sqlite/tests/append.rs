@@ -73,7 +73,7 @@ fn a_copy_after_a_restart_is_a_duplicate_with_the_first_status() {
     let mut rig = rig.reopen();
     match rig.send(said(ann, all(), u64::MAX - 1, "once")) {
         Outcome::Duplicate { chat, seq, at } => {
-            assert_eq!((chat, seq, at), (first.chat, first.seq, first.at))
+            assert_eq!((chat, seq, at), (first.chat, first.seq, first.at));
         }
         other => panic!("{other:?}"),
     }
@@ -181,8 +181,10 @@ fn nobody_writes_to_themselves_to_strangers_or_to_the_assistant_by_name() {
         assert_eq!(code(rig.send(said(ann, to(name), 0, "hi"))), Code::NotFound, "{name}");
     }
     let bob = rig.guest("bob");
+    let (first, _) = opened(rig.send(said(ann, to("bob"), 5, "hi")));
     rig.other().execute("UPDATE users SET deleted_at = 1 WHERE id = ?1", [bob.0.cast_signed()]).unwrap();
     assert_eq!(code(rig.send(said(ann, to("bob"), 0, "hi"))), Code::NotFound);
+    assert_eq!(duplicate(rig.send(said(ann, to("bob"), 5, "hi"))), (first.chat, 1), "it had arrived");
 }
 
 #[test]
