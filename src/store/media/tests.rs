@@ -146,6 +146,16 @@ fn the_same_bytes_twice_are_one_file() {
     let first = spool(&store, MediaKind::Image, PNG, 9).unwrap();
     assert_eq!(spool(&store, MediaKind::Image, PNG, 50).unwrap(), first);
     assert_eq!(fs::read_dir(dir.path().join(MEDIA)).unwrap().count(), 1);
+    assert_eq!(tmp_files(&dir), 0);
+}
+
+#[test]
+fn a_file_that_was_cut_by_hand_is_made_whole_by_the_next_copy() {
+    let (_dir, store) = store();
+    let media = spool(&store, MediaKind::Image, PNG, 9).unwrap();
+    fs::write(store.path(&media.id), &PNG[..9]).unwrap();
+    spool(&store, MediaKind::Image, PNG, 9).unwrap();
+    assert_eq!(fs::read(store.path(&media.id)).unwrap(), PNG);
 }
 
 #[test]
