@@ -1,6 +1,7 @@
-//! The names of things: numbers that the store gives and never gives again.
+//! The small values that every part shares: the numbers that things are known by, and moments.
 
 use std::fmt;
+use std::time::Instant;
 
 macro_rules! ids {
     ($($(#[$doc:meta])* $name:ident;)*) => {$(
@@ -56,3 +57,12 @@ pub type Seq = u64;
 
 /// Microseconds since the Unix epoch, UTC.
 pub type Micros = i64;
+
+/// One moment, by both clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Now {
+    /// For spans: never goes back.
+    pub instant: Instant,
+    /// For people: may be set.
+    pub wall: Micros,
+}

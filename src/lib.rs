@@ -1,8 +1,21 @@
 //! The Chatwire server as a library: its parts, and [`server`], which joins them.
+//!
+//! docs/ARCHITECTURE.md of the repository has the map and its reasons.
 
+pub mod assistant;
+pub mod clock;
 pub mod config;
+pub mod connection;
+pub mod delivery;
 pub mod error;
+pub mod hub;
 pub mod id;
+pub mod listener;
 pub mod names;
+pub mod outbox;
+pub mod permits;
 pub mod policy;
+pub mod queries;
+pub mod server;
+pub mod session;
 pub mod store;

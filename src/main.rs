@@ -1,1 +1,44 @@
-fn main() {}
+//! The command line: `chatwire serve` and `chatwire config`.
+
+mod cli;
+
+use chatwire::server;
+use clap::Parser;
+use cli::{Cli, Command};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// The exit code for settings that are wrong; the command line's own errors have it too.
+const BAD_SETTINGS: u8 = 2;
+
+fn main() -> ExitCode {
+    let (command, sources) = Cli::parse().into_command();
+    start_log();
+    let loaded = match sources.load() {
+        Ok(loaded) => loaded,
+        Err(error) => return fail(&error, BAD_SETTINGS),
+    };
+    match command {
+        Command::Serve => finish(server::run(&loaded.config)),
+        Command::Config => finish(std::io::stdout().write_all(loaded.to_toml().as_bytes())),
+    }
+}
+
+/// The log goes to stderr, from `info` on, unless `CHATWIRE_LOG` or `RUST_LOG` say otherwise.
+fn start_log() {
+    let filter = ["CHATWIRE_LOG", "RUST_LOG"].into_iter().find_map(|name| std::env::var(name).ok());
+    env_logger::Builder::new().parse_filters(filter.as_deref().unwrap_or("info")).init();
+}
+
+fn finish(outcome: Result<(), impl std::fmt::Display>) -> ExitCode {
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => fail(&error, 1),
+    }
+}
+
+fn fail(error: &dyn std::fmt::Display, code: u8) -> ExitCode {
+    // If stderr is gone, there is nobody left to tell.
+    let _ = error.to_string().lines().try_for_each(|line| writeln!(std::io::stderr(), "chatwire: {line}"));
+    ExitCode::from(code)
+}

@@ -212,7 +212,7 @@ impl Decoder {
             return error(Rule::HelloFirst);
         }
         if u64::from(size) > limit {
-            if known && kind > kind::FILE {
+            if known && !is_content(kind) {
                 return error(Rule::OverLimit { limit });
             }
             self.state = State::Skip { left: size };
@@ -263,6 +263,11 @@ impl Decoder {
             (Side::Client, _) => TO_CLIENT_LIMIT,
         }
     }
+}
+
+/// Whether a known type is content. What is too large of it is passed over, not the end of the stream.
+const fn is_content(kind: u8) -> bool {
+    matches!(kind, kind::TEXT..=kind::GONE | kind::REPLY_TEXT..=kind::REPLY_IMAGE)
 }
 
 /// A whole frame, or nothing yet.

@@ -7,9 +7,10 @@
 use crate::error::{DecodeError, EncodeError, Rule};
 use crate::reader::{self, Reader};
 use crate::table::{
-    Direction, FieldInfo, FrameInfo, Payload, field_info, frames, items, payload, read_field, rust_type,
-    write_field,
+    Direction, FieldInfo, FrameInfo, Payload, field_info, field_name, frames, items, payload, read_field,
+    rust_type, write_field,
 };
+use crate::value::{Fields, HasFields, Show};
 use crate::writer::{self, Buffer};
 use alloc::vec::Vec;
 

@@ -41,6 +41,7 @@ mod reader;
 mod table;
 #[cfg(feature = "tokio")]
 mod tokio;
+mod value;
 mod writer;
 
 pub use decoder::{Decoder, Event, Limits, SkipReason};
@@ -49,6 +50,7 @@ pub use frame::{FRAMES, Frame, MediaKind, Said};
 pub use table::{Direction, FieldInfo, FrameInfo, Payload};
 #[cfg(feature = "tokio")]
 pub use tokio::{FrameCodec, RawFrame};
+pub use value::{Fields, Value};
 pub use writer::{Buffer, SliceBuffer};
 
 /// The highest protocol version that this crate speaks.

@@ -13,6 +13,8 @@ pub struct Reader<'a> {
     kind: u8,
     /// Where `rest` begins in the frame's payload.
     offset: usize,
+    /// Where the field being read begins there.
+    start: usize,
     rest: &'a [u8],
     /// Whether the field being read may be absent.
     optional: bool,
@@ -21,21 +23,25 @@ pub struct Reader<'a> {
 
 impl<'a> Reader<'a> {
     pub(crate) fn new(kind: u8, payload: &'a [u8]) -> Self {
-        Reader { kind, offset: 0, rest: payload, optional: false, field: "" }
+        Reader { kind, offset: 0, start: 0, rest: payload, optional: false, field: "" }
     }
 
     pub(crate) fn required<T: Field<'a>>(&mut self, field: &'static str) -> Result<T, DecodeError> {
-        (self.field, self.optional) = (field, false);
+        self.begin(field, false);
         T::read(self)
     }
 
     pub(crate) fn optional<T: Field<'a> + Default>(&mut self, field: &'static str) -> Result<T, DecodeError> {
-        (self.field, self.optional) = (field, true);
+        self.begin(field, true);
         if self.rest.is_empty() { Ok(T::default()) } else { T::read(self) }
     }
 
+    fn begin(&mut self, field: &'static str, optional: bool) {
+        (self.field, self.optional, self.start) = (field, optional, self.offset);
+    }
+
     fn error(&self, rule: Rule) -> DecodeError {
-        DecodeError { kind: self.kind, field: self.field, offset: self.offset, rule }
+        DecodeError { kind: self.kind, field: self.field, offset: self.start, rule }
     }
 
     fn take(&mut self, n: usize) -> Result<&'a [u8], DecodeError> {
@@ -68,7 +74,14 @@ impl<'a> Reader<'a> {
         let size = u16::from_be_bytes(self.array()?);
         let offset = self.offset;
         let rest = self.counted(usize::from(size))?;
-        T::read(&mut Reader { kind: self.kind, offset, rest, optional: true, field: self.field })
+        T::read(&mut Reader {
+            kind: self.kind,
+            offset,
+            start: offset,
+            rest,
+            optional: true,
+            field: self.field,
+        })
     }
 }
 
@@ -164,10 +177,10 @@ impl<'a> Field<'a> for crate::frame::Said<'a> {
     fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let text_size: u32 = r.required("text_size")?;
         let voice_size: u32 = r.required("voice_size")?;
-        r.field = "text";
+        r.begin("text", true);
         let text = r.counted(text_size as usize)?;
         let text = r.utf8(text)?;
-        r.field = "voice";
+        r.begin("voice", true);
         let voice = r.counted(voice_size as usize)?;
         Ok(crate::frame::Said { text, voice })
     }

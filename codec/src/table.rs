@@ -89,28 +89,38 @@ macro_rules! rust_type {
     ($int:ident) => { $int };
 }
 
+/// A field's name on the page, where `ref` is no word that Rust keeps for itself.
+macro_rules! field_name {
+    (ref_) => {
+        "ref"
+    };
+    ($field:ident) => {
+        stringify!($field)
+    };
+}
+
 /// Reads one field by way of the reader type that stands for its field type.
 macro_rules! read_field {
     ($r:ident, $how:ident, $field:ident, str8) => {
-        $r.$how::<reader::Str8<'_>>(stringify!($field))?.0
+        $r.$how::<reader::Str8<'_>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, str16) => {
-        $r.$how::<reader::Str16<'_>>(stringify!($field))?.0
+        $r.$how::<reader::Str16<'_>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, text) => {
-        $r.$how::<reader::Text<'_>>(stringify!($field))?.0
+        $r.$how::<reader::Text<'_>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, rest) => {
-        $r.$how::<reader::Rest<'_>>(stringify!($field))?.0
+        $r.$how::<reader::Rest<'_>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, list[$item:ty]) => {
-        $r.$how::<reader::List<$item>>(stringify!($field))?.0
+        $r.$how::<reader::List<$item>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, items[$item:ty]) => {
-        $r.$how::<reader::Items<$item>>(stringify!($field))?.0
+        $r.$how::<reader::Items<$item>>(field_name!($field))?.0
     };
     ($r:ident, $how:ident, $field:ident, $same:ident) => {
-        $r.$how(stringify!($field))?
+        $r.$how(field_name!($field))?
     };
 }
 
@@ -147,7 +157,7 @@ macro_rules! write_field {
 macro_rules! field_info {
     ($field:ident, $required:literal, $ty:ident $([$item:ty])?) => {
         FieldInfo {
-            name: stringify!($field),
+            name: field_name!($field),
             ty: concat!(stringify!($ty) $(, "[", stringify!($item), "]")?),
             required: $required,
         }
@@ -182,6 +192,16 @@ macro_rules! payload {
                 $(write_field!(out, self.$req, $rty $([$ritem])?);)*
                 $(write_field!(out, self.$opt, $oty $([$oitem])?);)*
                 Ok(())
+            }
+        }
+
+        impl $(<$lt>)? HasFields for $name $(<$lt>)? {
+            fn fields(&self) -> Fields<'_> {
+                #[allow(unused_mut, reason = "a frame may have no fields")]
+                let mut fields = Fields::new();
+                $(self.$req.show(field_name!($req), &mut fields);)*
+                $(self.$opt.show(field_name!($opt), &mut fields);)*
+                fields
             }
         }
 
@@ -237,6 +257,14 @@ macro_rules! frames {
                 }
             }
 
+            /// Its fields, by their names on the page: for showing a frame, whichever it is.
+            #[must_use]
+            pub fn fields(&self) -> Fields<'_> {
+                match self {
+                    $(Frame::$name(frame) => HasFields::fields(frame),)*
+                }
+            }
+
             /// The type byte.
             #[must_use]
             pub const fn kind(&self) -> u8 {
@@ -284,4 +312,4 @@ macro_rules! frames {
     };
 }
 
-pub(crate) use {field_info, frames, items, payload, read_field, rust_type, write_field};
+pub(crate) use {field_info, field_name, frames, items, payload, read_field, rust_type, write_field};

@@ -97,6 +97,8 @@ pub struct Append {
     pub name: Box<str>,
     /// The type of its content frame, for an ERROR about it.
     pub about: u8,
+    /// What it costs while it is in flight, handed back with its outcome.
+    pub permit: u32,
     /// What it is, or why there is nothing to store.
     pub content: Result<Content, Refusal>,
     /// Why it may not be stored now, though a copy that was stored before is still confirmed.
@@ -246,6 +248,8 @@ pub struct Appended {
     pub nonce: u64,
     /// The type of its content frame.
     pub about: u8,
+    /// What it cost while it was in flight.
+    pub permit: u32,
     /// What came of it.
     pub outcome: Outcome,
 }
@@ -321,6 +325,8 @@ pub struct Joined {
 pub struct Left {
     /// Who.
     pub user: UserId,
+    /// By this name.
+    pub user_name: Arc<str>,
     /// Of what.
     pub chat: ChatId,
     /// Its name or title.

@@ -45,7 +45,8 @@ impl Writer {
     pub(super) fn append(&mut self, mut append: Append) -> Appended {
         let done = self.try_append(&mut append);
         let outcome = self.settle(done).unwrap_or_else(Outcome::Refused);
-        Appended { conn: append.conn, nonce: append.nonce, about: append.about, outcome }
+        let Append { conn, nonce, about, permit, .. } = append;
+        Appended { conn, nonce, about, permit, outcome }
     }
 
     fn try_append(&mut self, append: &mut Append) -> Done<Outcome> {

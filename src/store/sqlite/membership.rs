@@ -98,7 +98,13 @@ impl Writer {
         if end == End::ChatDeleted {
             self.cache.deleted(chat, &names::key(&name));
         }
-        Ok(Some(Left { user, chat, room: name, at }))
+        let user_name = self.name_of(user)?;
+        Ok(Some(Left { user, user_name, chat, room: name, at }))
+    }
+
+    fn name_of(&self, user: UserId) -> rusqlite::Result<Arc<str>> {
+        let mut named = self.db.prepare_cached("SELECT name FROM users WHERE id = ?1")?;
+        named.query_row(params![sql(user.0)], |row| row.get::<_, Box<str>>(0)).map(Arc::from)
     }
 
     fn depart(&mut self, user: UserId) -> Done<Vec<Left>> {

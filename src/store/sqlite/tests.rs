@@ -24,6 +24,7 @@ use tempfile::TempDir;
 
 const CONN: ConnId = ConnId(7);
 const REQ: u32 = 42;
+const PERMIT: u32 = 3;
 const SECOND: Micros = 1_000_000;
 const HOUR: Micros = 3600 * SECOND;
 /// When a test begins.
@@ -117,7 +118,7 @@ impl Rig {
 
     fn outcome(&mut self) -> Outcome {
         match self.next() {
-            Committed::Append(Appended { outcome, .. }) => outcome,
+            Committed::Append(Appended { permit: PERMIT, outcome, .. }) => outcome,
             other => panic!("not a message: {other:?}"),
         }
     }
@@ -189,6 +190,7 @@ fn sent(user: UserId, target: Target, nonce: u64, content: Content) -> Append {
         reply_to: 0,
         name: "".into(),
         about: 0,
+        permit: PERMIT,
         content: Ok(content),
         refused: None,
     }

@@ -299,8 +299,9 @@ fn untried(op: Op) -> Committed {
     let refusal = Refusal::internal();
     match op {
         Op::Login(login) => Committed::Login(login.conn, Err(refusal)),
-        Op::Append(Append { conn, nonce, about, .. }) => {
-            Committed::Append(Appended { conn, nonce, about, outcome: Outcome::Refused(refusal) })
+        Op::Append(Append { conn, nonce, about, permit, .. }) => {
+            let outcome = Outcome::Refused(refusal);
+            Committed::Append(Appended { conn, nonce, about, permit, outcome })
         }
         Op::Join(join) => Committed::Join(join.conn, join.req, Err(refusal)),
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),

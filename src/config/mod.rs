@@ -1,12 +1,25 @@
 //! Every setting: its name, unit, default and check. The wish is raw; a [`Config`] is valid.
+//!
+//! [`settings`] is the table. [`Sources`] are where wishes come from; what they hold is read, merged and checked
+//! once, by [`Sources::load`], and nothing behind it checks a setting again. Nothing here serves or listens, and
+//! the one file that is read is the settings' own.
+
+mod file;
+mod problem;
+pub mod settings;
+mod source;
+mod takes;
+
+pub use problem::{ConfigError, Problem};
+pub use source::{Loaded, Origin, Sources};
 
 use crate::policy::Policy;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
 /// Valid settings: what the server runs with.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Config {
     /// `data`: the folder that everything is kept in.
     pub data: PathBuf,
@@ -22,6 +35,33 @@ pub struct Config {
     pub timing: Timing,
     /// `assistant.kind`.
     pub assistant: AssistantKind,
+}
+
+impl Default for Config {
+    /// What is in force where nobody says otherwise.
+    fn default() -> Self {
+        let mut config = Config::blank();
+        for setting in settings::SETTINGS {
+            let is_valid = setting.takes.put(setting.default, &mut config).is_ok();
+            debug_assert!(is_valid, "the default of {}", setting.key);
+        }
+        config
+    }
+}
+
+impl Config {
+    /// What the table fills in. None of these values is ever in force.
+    fn blank() -> Self {
+        Config {
+            data: PathBuf::new(),
+            listen_tcp: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            durability: Durability::Full,
+            policy: Policy::default(),
+            limits: Limits::default(),
+            timing: Timing::default(),
+            assistant: AssistantKind::None,
+        }
+    }
 }
 
 /// `store.durability`.
@@ -44,8 +84,8 @@ pub enum AssistantKind {
     None,
 }
 
-/// `limits.*`.
-#[derive(Clone, Debug)]
+/// `limits.*`. The default is blank: the values in force by default are those of [`Config::default`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
@@ -61,8 +101,8 @@ pub struct Limits {
     pub media_bytes: u32,
 }
 
-/// `timing.*`.
-#[derive(Clone, Debug)]
+/// `timing.*`. The default is blank, like that of [`Limits`].
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Timing {
     /// Silence before a PING, and again before the end.
     pub heartbeat: Duration,

@@ -1,0 +1,144 @@
+//! What waits for an answer: messages by nonce, requests by number, transfers, PINGs.
+//!
+//! Each entry is resolved once and then gone; when the connection ends all are failed together.
+
+use crate::error::{End, Error};
+use crate::limits::PINGS_PENDING;
+use crate::outgoing::within_request;
+use crate::request::{Answer, Request};
+use chatwire_codec::{Frame, frame};
+use std::collections::{HashMap, VecDeque};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+
+/// Somebody who waits; dropping it gives its place to the next.
+#[derive(Debug)]
+pub(crate) struct Waiting<T> {
+    reply: oneshot::Sender<Result<T, Error>>,
+    _place: Option<OwnedSemaphorePermit>,
+}
+
+impl<T> Waiting<T> {
+    pub(crate) fn new(place: Option<OwnedSemaphorePermit>) -> (Self, oneshot::Receiver<Result<T, Error>>) {
+        let (reply, answer) = oneshot::channel();
+        (Waiting { reply, _place: place }, answer)
+    }
+
+    /// Whoever waited may have gone; then nobody needs to know.
+    pub(crate) fn resolve(self, result: Result<T, Error>) {
+        let _ = self.reply.send(result);
+    }
+}
+
+/// What is known of a request besides who asked.
+#[derive(Debug)]
+pub(crate) enum Note {
+    Nothing,
+    Sync { chat: u64, after: u64 },
+    Fetch { offset: u64, length: u64, pieces: mpsc::Sender<Piece> },
+}
+
+/// A request that has no number yet.
+#[derive(Debug)]
+pub(crate) struct Ask {
+    pub(crate) kind: u8,
+    pub(crate) bytes: Vec<u8>,
+    pub(crate) note: Note,
+}
+
+impl Ask {
+    /// `pieces`: where FETCH's go.
+    pub(crate) fn new<'a>(
+        request: impl Request<'a>,
+        pieces: Option<mpsc::Sender<Piece>>,
+    ) -> Result<Self, Error> {
+        let frame: Frame<'a> = request.into();
+        let mut bytes = Vec::new();
+        frame.encode(&mut bytes)?;
+        within_request(bytes.len())?;
+        let note = match (&frame, pieces) {
+            (Frame::Sync(sync), _) => Note::Sync { chat: sync.chat, after: sync.after },
+            (Frame::Fetch(fetch), Some(pieces)) => {
+                Note::Fetch { offset: fetch.offset, length: fetch.length, pieces }
+            }
+            _ => Note::Nothing,
+        };
+        Ok(Ask { kind: frame.kind(), bytes, note })
+    }
+}
+
+/// A piece of fetched media, or why no more comes.
+pub(crate) type Piece = Result<Vec<u8>, Error>;
+
+/// A request without an answer; `waiting` is `None` where the client itself asked.
+#[derive(Debug)]
+pub(crate) struct Asked {
+    pub(crate) kind: u8,
+    pub(crate) waiting: Option<Waiting<Answer>>,
+    pub(crate) note: Note,
+}
+
+/// A FETCH that was answered and is not over.
+#[derive(Debug)]
+pub(crate) struct Transfer {
+    pub(crate) next: u64,
+    pub(crate) end: u64,
+    pub(crate) pieces: mpsc::Sender<Piece>,
+}
+
+/// All that waits.
+#[derive(Debug, Default)]
+pub(crate) struct Pending {
+    pub(crate) sends: HashMap<u64, Waiting<frame::Status>>,
+    pub(crate) asked: HashMap<u32, Asked>,
+    pub(crate) transfers: HashMap<u32, Transfer>,
+    pings: VecDeque<(u64, Waiting<()>)>,
+    last_req: u32,
+    last_ping: u64,
+}
+
+impl Pending {
+    /// A number that no request or transfer has; never 0.
+    pub(crate) fn number(&mut self) -> u32 {
+        loop {
+            self.last_req = self.last_req.wrapping_add(1).max(1);
+            let req = self.last_req;
+            if !self.asked.contains_key(&req) && !self.transfers.contains_key(&req) {
+                return req;
+            }
+        }
+    }
+
+    /// Waits for a PONG with the bytes that this gives.
+    pub(crate) fn ping(&mut self, waiting: Waiting<()>) -> Result<[u8; 8], Error> {
+        if self.pings.len() >= PINGS_PENDING {
+            return Err(Error::Invalid("too many PINGs wait for their answers"));
+        }
+        self.last_ping += 1;
+        self.pings.push_back((self.last_ping, waiting));
+        Ok(self.last_ping.to_be_bytes())
+    }
+
+    pub(crate) fn pong(&mut self, bytes: &[u8]) {
+        let Ok(bytes) = bytes.try_into() else { return };
+        let number = u64::from_be_bytes(bytes);
+        let found = self.pings.iter().position(|(ping, _)| *ping == number);
+        if let Some((_, waiting)) = found.and_then(|at| self.pings.remove(at)) {
+            waiting.resolve(Ok(()));
+        }
+    }
+
+    /// Fails all. Whoever reads a transfer's pieces sees their end.
+    pub(crate) fn fail(&mut self, end: &End) {
+        let error = || Error::Disconnected(end.clone());
+        for (_, waiting) in self.sends.drain() {
+            waiting.resolve(Err(error()));
+        }
+        for waiting in self.asked.drain().filter_map(|(_, asked)| asked.waiting) {
+            waiting.resolve(Err(error()));
+        }
+        for (_, waiting) in self.pings.drain(..) {
+            waiting.resolve(Err(error()));
+        }
+        self.transfers.clear();
+    }
+}

@@ -1,0 +1,209 @@
+//! A client's position: one number a chat, the last `seq` that it has.
+//!
+//! ```text
+//!             first FROM            pos + 1
+//!  unknown ───────────────► at pos ◄────────┐   smaller: ignored
+//!     │                      │ ▲ └──────────┘   larger: SYNC(chat, pos)
+//!     │ JOIN's answer        │ │
+//!     ▼       FROM           │ │ SYNC's answer
+//!   joined ──────────────────┘ │
+//!  any ── SYNC sent ──► syncing┘   what comes before its answer comes again, and is ignored
+//! ```
+//!
+//! JOIN's answer does not say whether it made the user a member. If the user was one before, messages up to
+//! its `last_seq` may still be under way: from `joined`, an older FROM is taken, since none was seen here yet.
+
+use crate::limits::CHATS;
+use std::collections::HashMap;
+
+/// What to do with a FROM.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It is the next one.
+    Take,
+    /// It was here already, or will come again.
+    Ignore,
+    /// Something is missing: SYNC from here.
+    Gap { after: u64 },
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Pos {
+    #[default]
+    Unknown,
+    Joined(u64),
+    At(u64),
+}
+
+#[derive(Debug, Default)]
+struct Place {
+    pos: Pos,
+    syncing: bool,
+}
+
+/// The positions in all chats.
+#[derive(Debug, Default)]
+pub(crate) struct Positions {
+    places: HashMap<u64, Place>,
+}
+
+impl Positions {
+    /// A FROM came.
+    pub(crate) fn from(&mut self, chat: u64, seq: u64) -> Result<Verdict, &'static str> {
+        let place = self.place(chat)?;
+        if place.syncing {
+            return Ok(Verdict::Ignore);
+        }
+        let after = match place.pos {
+            Pos::At(pos) if seq <= pos => return Ok(Verdict::Ignore),
+            Pos::At(pos) | Pos::Joined(pos) if seq > pos.saturating_add(1) => pos,
+            Pos::Unknown | Pos::Joined(_) | Pos::At(_) => {
+                place.pos = Pos::At(seq);
+                return Ok(Verdict::Take);
+            }
+        };
+        Ok(Verdict::Gap { after })
+    }
+
+    /// A STATUS came: it stands where the message would. A larger one is stored, and comes again.
+    pub(crate) fn status(&mut self, chat: u64, seq: u64) {
+        let Some(place) = self.places.get_mut(&chat) else { return };
+        if let Pos::At(pos) | Pos::Joined(pos) = place.pos
+            && !place.syncing
+            && pos.checked_add(1) == Some(seq)
+        {
+            place.pos = Pos::At(seq);
+        }
+    }
+
+    /// JOIN's answer came.
+    pub(crate) fn joined(&mut self, chat: u64, last_seq: u64) -> Result<(), &'static str> {
+        let place = self.place(chat)?;
+        if place.pos == Pos::Unknown {
+            place.pos = Pos::Joined(last_seq);
+        }
+        Ok(())
+    }
+
+    /// A SYNC is sent.
+    pub(crate) fn sync_sent(&mut self, chat: u64) -> Result<(), &'static str> {
+        self.place(chat)?.syncing = true;
+        Ok(())
+    }
+
+    /// SYNC's answer came: the messages behind `after` follow, as far as they are kept.
+    pub(crate) fn synced(&mut self, chat: u64, after: u64, first_seq: u64) -> Result<(), &'static str> {
+        let place = self.place(chat)?;
+        *place = Place { pos: Pos::At(after.max(first_seq.saturating_sub(1))), syncing: false };
+        Ok(())
+    }
+
+    /// SYNC was refused: the stream goes on where it stood.
+    pub(crate) fn sync_refused(&mut self, chat: u64) {
+        if let Some(place) = self.places.get_mut(&chat) {
+            place.syncing = false;
+        }
+    }
+
+    /// Nothing comes from this chat any more, or its position was never given.
+    pub(crate) fn forget(&mut self, chat: u64) {
+        self.places.remove(&chat);
+    }
+
+    /// Every chat whose position is known.
+    pub(crate) fn known(&self) -> Vec<(u64, u64)> {
+        let mut known: Vec<_> = self.places.iter().filter_map(|(&chat, place)| place.known(chat)).collect();
+        known.sort_unstable();
+        known
+    }
+
+    fn place(&mut self, chat: u64) -> Result<&mut Place, &'static str> {
+        if self.places.len() >= CHATS && !self.places.contains_key(&chat) {
+            return Err("messages from more chats than one user can be in");
+        }
+        Ok(self.places.entry(chat).or_default())
+    }
+}
+
+impl Place {
+    fn known(&self, chat: u64) -> Option<(u64, u64)> {
+        match self.pos {
+            Pos::Unknown => None,
+            Pos::Joined(pos) | Pos::At(pos) => Some((chat, pos)),
+        }
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, clippy::cast_possible_truncation, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    const CHAT: u64 = 7;
+
+    fn check(positions: &mut Positions, seq: u64, verdict: Verdict) {
+        assert_eq!(positions.from(CHAT, seq), Ok(verdict), "seq {seq}");
+    }
+
+    #[test]
+    fn the_first_from_sets_the_position_and_only_the_next_is_taken() {
+        let mut p = Positions::default();
+        check(&mut p, 5, Verdict::Take);
+        check(&mut p, 5, Verdict::Ignore);
+        check(&mut p, 4, Verdict::Ignore);
+        check(&mut p, 6, Verdict::Take);
+        check(&mut p, 8, Verdict::Gap { after: 6 });
+        assert_eq!(p.known(), [(CHAT, 6)]);
+    }
+
+    #[test]
+    fn a_status_counts_where_its_message_would_stand() {
+        let mut p = Positions::default();
+        p.status(CHAT, 1);
+        assert_eq!(p.known(), []);
+        check(&mut p, 2, Verdict::Take);
+        p.status(CHAT, 3);
+        check(&mut p, 3, Verdict::Ignore);
+        p.status(CHAT, 9);
+        check(&mut p, 4, Verdict::Take);
+    }
+
+    #[test]
+    fn what_comes_before_the_answer_to_sync_is_left_to_come_again() {
+        let mut p = Positions::default();
+        check(&mut p, 2, Verdict::Take);
+        p.sync_sent(CHAT).expect("room");
+        check(&mut p, 9, Verdict::Ignore);
+        p.status(CHAT, 3);
+        p.synced(CHAT, 2, 1).expect("room");
+        check(&mut p, 3, Verdict::Take);
+    }
+
+    #[test]
+    fn what_is_no_longer_kept_is_no_gap() {
+        let mut p = Positions::default();
+        p.synced(CHAT, 2, 51).expect("room");
+        check(&mut p, 51, Verdict::Take);
+    }
+
+    #[test]
+    fn join_sets_a_position_from_which_a_gap_is_seen_and_an_older_message_is_not_lost() {
+        let mut p = Positions::default();
+        p.joined(CHAT, 4).expect("room");
+        check(&mut p, 6, Verdict::Gap { after: 4 });
+        check(&mut p, 3, Verdict::Take);
+        check(&mut p, 4, Verdict::Take);
+        p.joined(CHAT, 9).expect("room");
+        check(&mut p, 5, Verdict::Take);
+    }
+
+    #[test]
+    fn a_server_cannot_grow_the_positions_without_bound() {
+        let mut p = Positions::default();
+        for chat in 0..CHATS as u64 {
+            p.from(chat, 1).expect("room");
+        }
+        assert!(p.from(CHATS as u64, 1).is_err());
+        assert!(p.from(3, 2).is_ok());
+    }
+}

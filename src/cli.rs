@@ -1,0 +1,115 @@
+//! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
+
+use chatwire::config::Sources;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// A self-hosted chat server. Without a command it serves.
+///
+/// A setting comes from a flag, else from its environment variable (CHATWIRE_LIMITS_TEXT_BYTES for
+/// limits.text_bytes), else from the file, else it has its default. `chatwire config` lists them all.
+#[derive(Debug, Parser)]
+#[command(name = "chatwire", version, args_conflicts_with_subcommands = true, disable_help_subcommand = true)]
+pub(crate) struct Cli {
+    #[command(subcommand)]
+    command: Option<With>,
+    #[command(flatten)]
+    wishes: Wishes,
+}
+
+#[derive(Debug, Subcommand)]
+enum With {
+    /// Serve until SIGTERM or Ctrl-C.
+    Serve(Wishes),
+    /// Print every setting that is in force and where it came from, as TOML.
+    Config(Wishes),
+}
+
+/// What is to be done.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Command {
+    /// Serve.
+    Serve,
+    /// Print the settings.
+    Config,
+}
+
+#[derive(Args, Debug, Default)]
+struct Wishes {
+    /// The TOML file of settings.
+    #[arg(long, value_name = "FILE", env = "CHATWIRE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The folder that everything is kept in: --set data=DIR.
+    #[arg(long, value_name = "DIR")]
+    data: Option<String>,
+    /// Where clients connect: --set listen.tcp=ADDR.
+    #[arg(long, value_name = "ADDR")]
+    listen: Option<String>,
+    /// A setting, such as limits.text_bytes=64KiB. May be given many times.
+    #[arg(long, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
+}
+
+impl Cli {
+    /// What is to be done, and where its settings are to be found.
+    pub(crate) fn into_command(self) -> (Command, Sources) {
+        match self.command {
+            None => (Command::Serve, self.wishes.into_sources()),
+            Some(With::Serve(wishes)) => (Command::Serve, wishes.into_sources()),
+            Some(With::Config(wishes)) => (Command::Config, wishes.into_sources()),
+        }
+    }
+}
+
+impl Wishes {
+    fn into_sources(self) -> Sources {
+        let set = self.set.into_iter().map(|(key, value)| ("--set", key, value));
+        let data = self.data.map(|dir| ("--data", "data".to_string(), dir));
+        let listen = self.listen.map(|address| ("--listen", "listen.tcp".to_string(), address));
+        Sources {
+            file: self.config,
+            variables: std::env::vars_os().collect(),
+            flags: set.chain(data).chain(listen).collect(),
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<(String, String), &'static str> {
+    let (key, value) = text.split_once('=').ok_or("it must be KEY=VALUE")?;
+    Ok((key.trim().into(), value.trim().into()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    fn parsed(args: &[&str]) -> (Command, Sources) {
+        let args = ["chatwire"].iter().chain(args);
+        Cli::try_parse_from(args).unwrap().into_command()
+    }
+
+    #[test]
+    fn the_command_line_does_not_contradict_itself() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn serving_is_what_is_done_without_a_command() {
+        let flags =
+            ["--set", "limits.connections=1", "--listen", "[::1]:0", "--data", "a b", "--set", "x = y=z"];
+        let want = [
+            ("--set", "limits.connections", "1"),
+            ("--set", "x", "y=z"),
+            ("--data", "data", "a b"),
+            ("--listen", "listen.tcp", "[::1]:0"),
+        ];
+        let want = want.map(|(flag, key, value)| (flag, key.to_string(), value.to_string()));
+        for (before, command) in
+            [(&[][..], Command::Serve), (&["serve"], Command::Serve), (&["config"], Command::Config)]
+        {
+            let (done, sources) = parsed(&[before, &flags].concat());
+            assert_eq!((done, &sources.flags[..]), (command, &want[..]));
+        }
+    }
+}

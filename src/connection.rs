@@ -1,0 +1,374 @@
+//! Moves the bytes of one connection between its socket, its [`Session`], the store and its outbox, and
+//! decides nothing: what bytes mean is the codec's business, what they lead to the session's, who gets what
+//! the hub's.
+//!
+//! It is one task with one loop: what others left, what its jobs on the disk brought, what the client sent,
+//! what can be sent, what time it is; until none of them moves. It owns no buffer while nothing is in it.
+
+mod body;
+mod fetch;
+mod input;
+mod output;
+
+use crate::clock;
+use crate::delivery;
+use crate::error::Refusal;
+use crate::hub::{Due, Hub, Link};
+use crate::id::{Now, Seq};
+use crate::outbox::{STOP_READING_AT, Segment};
+use crate::permits::Permits;
+use crate::queries::{self, Answer};
+use crate::session::{Effect, Notice, Rules, Session};
+use crate::store::media::MediaStore;
+use crate::store::{Op, Store};
+use body::Body;
+use chatwire_codec::frame::kind::FETCH;
+use chatwire_codec::{Decoder, Limits};
+use fetch::Fetches;
+use input::Input;
+use output::Output;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::time::Sleep;
+
+/// Bytes of text of one page for a connection that is behind.
+const PAGE_BYTES: usize = 128 * 1024;
+/// After its end a connection's input is thrown away for so long, or so many bytes, so that what was sent
+/// last is not lost in a reset.
+const DISCARD_FOR: Duration = Duration::from_secs(2);
+const DISCARD_BYTES: usize = 1024 * 1024;
+
+/// What all connections share.
+pub struct Shared {
+    /// Who is online.
+    pub hub: Arc<Hub>,
+    /// What is kept.
+    pub store: Arc<dyn Store>,
+    /// The files.
+    pub media: Arc<MediaStore>,
+    /// Messages in flight.
+    pub permits: Permits,
+    /// What sessions go by.
+    pub rules: Arc<Rules>,
+    /// What the decoder goes by.
+    pub limits: Limits,
+}
+
+/// Serves one connection until it is over. `is_private`: from this machine, or encrypted.
+pub async fn serve<S>(shared: Arc<Shared>, stream: S, is_private: bool, accepted: Instant)
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let link = shared.hub.enter();
+    let member = Member { shared: shared.clone(), link };
+    let mut stream = stream;
+    {
+        let mut connection = Connection::new(&member, &mut stream, is_private, accepted);
+        std::future::poll_fn(|cx| connection.poll(cx)).await;
+    }
+    drop(member);
+    close(stream).await;
+}
+
+/// A connection's place in the hub, given back also when its task panics.
+struct Member {
+    shared: Arc<Shared>,
+    link: Arc<Link>,
+}
+
+impl Drop for Member {
+    fn drop(&mut self) {
+        self.shared.hub.leave(&self.link);
+        self.link.outbox.close();
+    }
+}
+
+struct Connection<'a, S> {
+    shared: &'a Arc<Shared>,
+    link: &'a Arc<Link>,
+    stream: &'a mut S,
+    session: Session,
+    decoder: Decoder,
+    input: Input,
+    output: Output,
+    body: Option<Box<Body>>,
+    fetches: Option<Box<Fetches>>,
+    /// A message that waits for a permit.
+    blocked: Option<Blocked>,
+    query: Option<JoinHandle<Answer>>,
+    page: Option<JoinHandle<Option<Page>>>,
+    timer: Pin<Box<Sleep>>,
+    is_finishing: bool,
+    /// The socket has failed: there is nobody to send anything to.
+    is_dead: bool,
+}
+
+struct Blocked {
+    op: Op,
+    permit: Pin<Box<dyn Future<Output = ()> + Send>>,
+}
+
+/// What a connection that is behind gets next.
+struct Page {
+    due: Due,
+    at: Seq,
+    segments: Vec<Segment>,
+}
+
+impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
+    fn new(member: &'a Member, stream: &'a mut S, is_private: bool, accepted: Instant) -> Self {
+        let (shared, link) = (&member.shared, &member.link);
+        Connection {
+            shared,
+            link,
+            stream,
+            session: Session::new(shared.rules.clone(), link.id, is_private, accepted),
+            decoder: Decoder::server(shared.limits),
+            input: Input::default(),
+            output: Output::default(),
+            body: None,
+            fetches: None,
+            blocked: None,
+            query: None,
+            page: None,
+            timer: Box::pin(tokio::time::sleep_until(accepted.into())),
+            is_finishing: false,
+            is_dead: false,
+        }
+    }
+
+    /// Moves all that can be moved; ready when the connection is over.
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let now = clock::now();
+        loop {
+            self.take_notices(cx, now.instant);
+            let mut moved = self.poll_jobs(cx, now);
+            moved |= self.perform_effects();
+            moved |= self.poll_input(cx, now);
+            moved |= self.poll_output(cx, now.instant);
+            self.session.handle_reading(now.instant, self.may_read());
+            moved |= self.poll_timer(cx, now.instant);
+            if self.is_dead || (self.is_finishing && self.output.is_empty(self.link)) {
+                return Poll::Ready(());
+            }
+            if !moved {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    fn take_notices(&mut self, cx: &Context<'_>, now: Instant) {
+        let taken = self.link.outbox.poll(cx);
+        if taken.answered > 0 {
+            self.session.handle_answered(taken.answered);
+        }
+        for notice in taken.notices {
+            self.session.handle_notice(now, notice);
+        }
+    }
+
+    /// Whether the client's next frame may be looked at.
+    fn may_read(&self) -> bool {
+        self.session.wants_input()
+            && self.blocked.is_none()
+            && self.body.as_ref().is_none_or(|body| body.has_room())
+            && self.output.has_room()
+            && self.link.outbox.unsent() < STOP_READING_AT
+    }
+
+    fn perform_effects(&mut self) -> bool {
+        let mut moved = false;
+        while self.blocked.is_none() {
+            let Some(effect) = self.session.poll_effect() else { break };
+            self.perform(effect);
+            moved = true;
+        }
+        moved
+    }
+
+    fn perform(&mut self, effect: Effect) {
+        match effect {
+            Effect::Send(frames) => self.link.outbox.answer(|out| out.extend_from_slice(&frames)),
+            Effect::Urgent(frames) => self.output.urgent(&frames, false),
+            Effect::Ping(frames) => self.output.urgent(&frames, true),
+            // Set once: a session says HELLO once.
+            Effect::Greet(greeted) => drop(self.link.greeted.set(greeted)),
+            Effect::Submit(op) => self.submit(op),
+            Effect::Query(query) => {
+                let shared = self.shared.clone();
+                self.query = Some(spawn_blocking(move || queries::answer(&shared, &query)));
+            }
+            Effect::OpenBody(kind) => self.body = Some(Box::new(Body::new(self.shared.media.clone(), kind))),
+            Effect::CloseBody => {
+                if let Some(body) = &mut self.body {
+                    body.close();
+                }
+            }
+            Effect::CancelFetch(transfer, answer) => {
+                if let Some(fetches) = &mut self.fetches {
+                    fetches.cancel(transfer);
+                }
+                self.output.drop_chunks(transfer);
+                self.link.outbox.answer(|out| out.extend_from_slice(&answer));
+                self.link.outbox.notify(Notice::Answered);
+            }
+            Effect::Mute => {
+                self.shared.hub.mute(self.link);
+                self.fetches = None;
+                self.output.drop_all_chunks();
+            }
+            Effect::Finish(last) => {
+                self.link.outbox.answer(|out| out.extend_from_slice(&last));
+                self.is_finishing = true;
+            }
+        }
+    }
+
+    fn submit(&mut self, op: Op) {
+        let cost = match &op {
+            Op::Append(append) => append.permit,
+            _ => return self.shared.store.submit(op),
+        };
+        if self.shared.permits.try_take(cost) {
+            return self.shared.store.submit(op);
+        }
+        let permit = Box::pin(self.shared.permits.clone().take(cost));
+        self.blocked = Some(Blocked { op, permit });
+    }
+
+    fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
+        let mut moved =
+            self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
+        if let Some(body) = &mut self.body
+            && let Poll::Ready(result) = body.poll(cx)
+        {
+            self.body = None;
+            self.session.handle_body(result);
+            moved = true;
+        }
+        if let Some(fetches) = &mut self.fetches {
+            let (done, progress) = fetches.poll(cx, &mut self.output);
+            done.iter().for_each(|done| self.session.handle_fetch_done(done.req));
+            for failed in done.iter().filter(|done| done.failed) {
+                let refusal = Refusal::internal();
+                self.link.outbox.answer(|out| delivery::error(out, FETCH, failed.req.into(), &refusal));
+            }
+            if fetches.is_empty() {
+                self.fetches = None;
+            }
+            moved |= progress;
+        }
+        moved
+    }
+
+    fn poll_permit(&mut self, cx: &mut Context<'_>) -> bool {
+        let Some(blocked) = &mut self.blocked else { return false };
+        if blocked.permit.as_mut().poll(cx).is_pending() {
+            return false;
+        }
+        if let Some(Blocked { op, .. }) = self.blocked.take() {
+            self.shared.store.submit(op);
+        }
+        true
+    }
+
+    fn poll_query(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(query) = &mut self.query else { return false };
+        let Poll::Ready(answer) = Pin::new(query).poll(cx) else { return false };
+        self.query = None;
+        match answer {
+            Ok(Answer::Segments(segments)) => self.link.outbox.segments(segments),
+            Ok(Answer::Fetch(answer, fetch)) => {
+                self.link.outbox.segments([Segment::Owned(answer)]);
+                self.session.handle_fetch_begun(fetch.req);
+                self.fetches.get_or_insert_default().add(fetch);
+            }
+            Err(e) => self.fail(now, &format!("a query failed: {e}")),
+        }
+        self.session.handle_notice(now, Notice::Answered);
+        true
+    }
+
+    /// Brings the connection nearer to the head of a chat that it is behind in.
+    fn poll_page(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        if self.page.is_none() && !self.session.is_ending() {
+            let Some(due) = self.shared.hub.due(self.link) else { return false };
+            let (shared, link) = (self.shared.clone(), self.link.clone());
+            self.page = Some(spawn_blocking(move || page(&shared, &link, due)));
+        }
+        let Some(job) = &mut self.page else { return false };
+        let Poll::Ready(result) = Pin::new(job).poll(cx) else { return false };
+        self.page = None;
+        match result {
+            Ok(Some(page)) => self.shared.hub.catch_up(self.link, &page.due, page.at, page.segments),
+            Ok(None) => self.fail(now, "a page could not be read"),
+            Err(e) => self.fail(now, &format!("a page failed: {e}")),
+        }
+        true
+    }
+
+    fn fail(&mut self, now: Instant, why: &str) {
+        log::error!("connection {}: {why}", self.link.id);
+        self.session.handle_failure(now);
+    }
+
+    fn poll_timer(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(due) = self.session.poll_timeout() else { return false };
+        // A timer that is set too early costs one look at the clock; one that is set too late would be wrong.
+        if self.timer.deadline().into_std() > due {
+            self.timer.as_mut().reset(due.into());
+        }
+        while self.timer.as_mut().poll(cx).is_ready() {
+            if due <= clock::instant() {
+                self.session.handle_timeout(now.max(due));
+                self.timer.as_mut().reset((now.max(due) + Duration::from_millis(1)).into());
+                return true;
+            }
+            self.timer.as_mut().reset(due.into());
+        }
+        false
+    }
+}
+
+/// Reads the next page for a connection that is behind.
+fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
+    let messages = shared.store.messages(due.chat, due.after, due.upto, PAGE_BYTES).ok()?;
+    let user = link.user().map(|(user, _)| *user)?;
+    let mut segments = Vec::new();
+    for message in &messages {
+        delivery::segments(&mut segments, message, message.user == user, link.inline_limit());
+    }
+    // Where nothing is left in between, the page ends where it was to end.
+    let at = messages.last().map_or(due.upto, |last| last.seq);
+    Some(Page { due, at, segments })
+}
+
+/// Ends the sending side, and throws away what still comes for a while.
+pub async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
+    let discard = async {
+        if std::future::poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.is_err() {
+            return;
+        }
+        let mut left = DISCARD_BYTES;
+        while left > 0 {
+            let read = std::future::poll_fn(|cx| {
+                input::with_scratch(|scratch| {
+                    let mut buf = tokio::io::ReadBuf::new(scratch);
+                    ready!(Pin::new(&mut stream).poll_read(cx, &mut buf))?;
+                    Poll::Ready(Ok::<usize, std::io::Error>(buf.filled().len()))
+                })
+            });
+            match read.await {
+                Ok(0) | Err(_) => return,
+                Ok(n) => left = left.saturating_sub(n),
+            }
+        }
+    };
+    // Either way the connection is over.
+    let _ = tokio::time::timeout(DISCARD_FOR, discard).await;
+}

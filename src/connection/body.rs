@@ -1,0 +1,136 @@
+//! A VOICE to FILE on its way into its file: one piece is written on the disk while the next one comes.
+//!
+//! Two pieces are all that is ever in memory. When both are full, the connection is not read from.
+
+use crate::error::Refusal;
+use crate::store::Media;
+use crate::store::media::{self, MediaStore, Spool};
+use chatwire_codec::MediaKind;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Bytes that go to the disk at once.
+const PIECE_BYTES: usize = 256 * 1024;
+
+/// See the module.
+#[derive(Debug)]
+pub(super) struct Body {
+    media: Arc<MediaStore>,
+    kind: MediaKind,
+    filling: Vec<u8>,
+    /// A buffer to fill next.
+    spare: Vec<u8>,
+    stage: Stage,
+    is_closed: bool,
+}
+
+#[derive(Debug)]
+enum Stage {
+    /// Nothing is being written. `None`: the file has not been made.
+    Idle(Option<Box<Spool>>),
+    Writing(JoinHandle<(Result<Box<Spool>, Refusal>, Vec<u8>)>),
+    Finishing(JoinHandle<Result<Media, Refusal>>),
+    /// It failed, and the rest is thrown away.
+    Failed(Refusal),
+}
+
+impl Body {
+    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind) -> Self {
+        let (filling, spare) = (Vec::new(), Vec::new());
+        Body { media, kind, filling, spare, stage: Stage::Idle(None), is_closed: false }
+    }
+
+    /// Whether more may be handed in.
+    pub(super) fn has_room(&self) -> bool {
+        self.filling.len() < PIECE_BYTES || matches!(self.stage, Stage::Failed(_))
+    }
+
+    pub(super) fn write(&mut self, chunk: &[u8]) {
+        if !matches!(self.stage, Stage::Failed(_)) {
+            self.filling.extend_from_slice(chunk);
+        }
+    }
+
+    pub(super) fn close(&mut self) {
+        self.is_closed = true;
+    }
+
+    /// Ready when the body has ended and is stored, or has failed.
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Media, Refusal>> {
+        loop {
+            match std::mem::replace(&mut self.stage, Stage::Idle(None)) {
+                Stage::Idle(spool) => {
+                    if self.filling.len() < PIECE_BYTES && !self.is_closed {
+                        self.stage = Stage::Idle(spool);
+                        return Poll::Pending;
+                    }
+                    self.stage = self.next_stage(spool);
+                }
+                Stage::Writing(mut job) => match Pin::new(&mut job).poll(cx) {
+                    Poll::Pending => {
+                        self.stage = Stage::Writing(job);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok((result, buffer))) => {
+                        self.spare = buffer;
+                        self.stage = result.map_or_else(Stage::Failed, |spool| Stage::Idle(Some(spool)));
+                    }
+                    Poll::Ready(Err(e)) => self.stage = failed(&e),
+                },
+                Stage::Finishing(mut job) => match Pin::new(&mut job).poll(cx) {
+                    Poll::Pending => {
+                        self.stage = Stage::Finishing(job);
+                        return Poll::Pending;
+                    }
+                    Poll::Ready(Ok(result)) => return Poll::Ready(result),
+                    Poll::Ready(Err(e)) => self.stage = failed(&e),
+                },
+                Stage::Failed(refusal) => {
+                    (self.filling, self.spare) = (Vec::new(), Vec::new());
+                    if self.is_closed {
+                        return Poll::Ready(Err(refusal));
+                    }
+                    self.stage = Stage::Failed(refusal);
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+
+    fn next_stage(&mut self, spool: Option<Box<Spool>>) -> Stage {
+        let (media, kind) = (self.media.clone(), self.kind);
+        let mut piece = std::mem::replace(&mut self.filling, std::mem::take(&mut self.spare));
+        if self.is_closed {
+            return Stage::Finishing(spawn_blocking(move || {
+                write(&media, kind, spool, &piece).and_then(|spool| spool.finish())
+            }));
+        }
+        Stage::Writing(spawn_blocking(move || {
+            let result = write(&media, kind, spool, &piece);
+            piece.clear();
+            (result, piece)
+        }))
+    }
+}
+
+fn write(
+    files: &MediaStore,
+    kind: MediaKind,
+    spool: Option<Box<Spool>>,
+    piece: &[u8],
+) -> Result<Box<Spool>, Refusal> {
+    let mut spool = match spool {
+        Some(spool) => spool,
+        None => Box::new(files.spool(kind).map_err(|e| media::refusal(&e))?),
+    };
+    spool.write(piece)?;
+    Ok(spool)
+}
+
+fn failed(e: &tokio::task::JoinError) -> Stage {
+    log::error!("storing media failed: {e}");
+    Stage::Failed(Refusal::internal())
+}

@@ -1,0 +1,132 @@
+//! From the socket through the decoder into the session.
+//!
+//! Bytes are read into a buffer that belongs to the thread. What is left of them, the beginning of a frame or
+//! frames that must wait, is kept with the connection until it is used up.
+
+use super::Connection;
+use crate::id::Now;
+use chatwire_codec::Event;
+use std::cell::RefCell;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+
+/// Bytes that are read at once.
+const READ_BYTES: usize = 64 * 1024;
+/// A rest of up to so many bytes is copied before what is read next, so that it need not be kept.
+const PREFIX_BYTES: usize = 4 * 1024;
+
+thread_local! {
+    static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PREFIX_BYTES + READ_BYTES]);
+}
+
+/// Lends the thread's buffer. Not to be nested.
+pub(super) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
+    SCRATCH.with_borrow_mut(|scratch| use_it(scratch))
+}
+
+/// What has been read and not used.
+#[derive(Debug)]
+pub(super) struct Input {
+    rest: Vec<u8>,
+    /// Whether the decoder needs more than `rest` to go on.
+    is_hungry: bool,
+    is_over: bool,
+}
+
+impl Default for Input {
+    fn default() -> Self {
+        Input { rest: Vec::new(), is_hungry: true, is_over: false }
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    /// Reads and uses as much as the session wants.
+    pub(super) fn poll_input(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
+        let mut moved = false;
+        while self.may_read() {
+            if !self.input.is_hungry {
+                let rest = std::mem::take(&mut self.input.rest);
+                let used = self.feed(&rest, now);
+                self.keep(rest, used);
+            } else if self.input.is_over {
+                self.session.handle_eof(now.instant);
+                self.perform_effects();
+            } else if !self.poll_read(cx, now) {
+                break;
+            }
+            moved = true;
+        }
+        moved
+    }
+
+    /// Reads once; false if nothing came.
+    fn poll_read(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
+        with_scratch(|scratch| {
+            let kept = if self.input.rest.len() <= PREFIX_BYTES { self.input.rest.len() } else { 0 };
+            scratch[..kept].copy_from_slice(&self.input.rest[..kept]);
+            let mut buf = ReadBuf::new(&mut scratch[kept..]);
+            let n = match Pin::new(&mut *self.stream).poll_read(cx, &mut buf) {
+                Poll::Pending => return false,
+                Poll::Ready(Ok(())) => buf.filled().len(),
+                Poll::Ready(Err(e)) => {
+                    log::debug!("connection {}: reading failed: {e}", self.link.id);
+                    self.is_dead = true;
+                    return false;
+                }
+            };
+            if n == 0 {
+                self.input.is_over = true;
+                return true;
+            }
+            let mut rest = std::mem::take(&mut self.input.rest);
+            if kept == rest.len() {
+                let used = self.feed(&scratch[..kept + n], now);
+                rest.clear();
+                rest.extend_from_slice(&scratch[used..kept + n]);
+                self.keep(rest, 0);
+            } else {
+                rest.extend_from_slice(&scratch[..n]);
+                let used = self.feed(&rest, now);
+                self.keep(rest, used);
+            }
+            let inside = self.input.is_hungry && (!self.input.rest.is_empty() || self.decoder.inside_body());
+            self.session.handle_read(now.instant, n, inside);
+            true
+        })
+    }
+
+    /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
+    fn keep(&mut self, mut rest: Vec<u8>, used: usize) {
+        rest.drain(..used);
+        self.input.rest = if rest.is_empty() { Vec::new() } else { rest };
+    }
+
+    /// Hands frames to the session as long as it wants any; tells how many bytes they had.
+    fn feed(&mut self, bytes: &[u8], now: Now) -> usize {
+        let mut left = bytes;
+        self.input.is_hungry = false;
+        while self.may_read() {
+            match self.decoder.next(&mut left) {
+                Ok(Some(Event::BodyChunk(chunk))) => {
+                    if let Some(body) = &mut self.body {
+                        body.write(chunk);
+                    }
+                }
+                Ok(Some(event)) => {
+                    self.session.handle_event(now, event);
+                    self.perform_effects();
+                }
+                Ok(None) => {
+                    self.input.is_hungry = true;
+                    break;
+                }
+                Err(error) => {
+                    self.session.handle_decode_error(now.instant, &error);
+                    self.perform_effects();
+                }
+            }
+        }
+        bytes.len() - left.len()
+    }
+}

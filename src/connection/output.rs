@@ -1,0 +1,264 @@
+//! From the outbox and the fetches into the socket, in as few system calls as possible.
+//!
+//! Three lanes: what is urgent (PONG, PING) goes first wherever a unit has ended; then what waits in the
+//! outbox; chunks of fetches only when nothing else does.
+
+use super::Connection;
+use crate::hub::Link;
+use crate::outbox::Segment;
+use crate::store::media::MediaStore;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::future::Future;
+use std::io::{self, IoSlice};
+use std::os::unix::fs::FileExt;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use std::time::Instant;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::task::{JoinHandle, spawn_blocking};
+
+/// Segments that one system call takes.
+const SLICES: usize = 32;
+/// Bytes of an inline body that are read ahead.
+const FILE_PIECE: u64 = 64 * 1024;
+/// With so many unsent bytes of PONGs a connection is not read from.
+const URGENT_BYTES: usize = 4 * 1024;
+/// Bytes of unsent chunks that one connection may have.
+pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+
+/// What is being sent.
+#[derive(Debug, Default)]
+pub(super) struct Output {
+    urgent: Vec<u8>,
+    /// Whether a PING is in `urgent` whose sending the session waits for.
+    has_ping: bool,
+    main: VecDeque<Segment>,
+    /// Bytes of the first segment of `main` that were sent.
+    main_sent: usize,
+    /// The file that the front of `main` comes from, while its body is half sent.
+    file: Option<OpenFile>,
+    chunks: VecDeque<Chunk>,
+    chunk_sent: usize,
+    /// Whether something waited when the session was last told.
+    waited: bool,
+}
+
+/// A CHUNK frame.
+#[derive(Debug)]
+pub(super) struct Chunk {
+    pub(super) transfer: u32,
+    pub(super) frame: Vec<u8>,
+}
+
+#[derive(Debug)]
+enum OpenFile {
+    Reading(JoinHandle<io::Result<(File, Vec<u8>)>>),
+    Idle(File),
+}
+
+impl Output {
+    pub(super) fn urgent(&mut self, frames: &[u8], is_ping: bool) {
+        self.urgent.extend_from_slice(frames);
+        self.has_ping |= is_ping;
+    }
+
+    pub(super) fn has_room(&self) -> bool {
+        self.urgent.len() < URGENT_BYTES
+    }
+
+    pub(super) fn is_empty(&self, link: &Link) -> bool {
+        self.main.is_empty() && link.outbox.unsent() == 0
+    }
+
+    pub(super) fn chunk(&mut self, chunk: Chunk) {
+        self.chunks.push_back(chunk);
+    }
+
+    pub(super) fn chunk_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.frame.len()).sum()
+    }
+
+    /// Drops the chunks of a transfer, but for one that is half sent.
+    pub(super) fn drop_chunks(&mut self, transfer: u32) {
+        let mut keep = usize::from(self.chunk_sent > 0);
+        self.chunks.retain(|chunk| {
+            let is_half_sent = keep > 0;
+            keep = 0;
+            is_half_sent || chunk.transfer != transfer
+        });
+    }
+
+    pub(super) fn drop_all_chunks(&mut self) {
+        self.chunks.truncate(usize::from(self.chunk_sent > 0));
+    }
+
+    /// Whether a frame of another lane may be sent now.
+    fn at_boundary(&self) -> bool {
+        self.main_sent == 0
+            && self.chunk_sent == 0
+            && self.file.is_none()
+            && !matches!(self.main.front(), Some(Segment::File { .. }))
+    }
+
+    /// Notes that `n` bytes of `main` were sent.
+    fn main_sent(&mut self, n: usize) {
+        self.main_sent += n;
+        while let Some(front) = self.main.front() {
+            let len = front.len();
+            if self.main_sent < len || matches!(front, Segment::File { .. }) {
+                return;
+            }
+            self.main_sent -= len;
+            self.main.pop_front();
+            if !matches!(self.main.front(), Some(Segment::File { offset, .. }) if *offset > 0) {
+                self.file = None;
+            }
+        }
+        // The buffer of a queue that was long is not kept for a connection that may now be idle for hours.
+        self.main = VecDeque::new();
+    }
+
+    fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
+        let mut slices = [IoSlice::new(&[]); SLICES];
+        let mut n = 0;
+        let mut skip = self.main_sent;
+        for segment in self.main.iter().take(SLICES) {
+            let bytes: &[u8] = match segment {
+                Segment::Owned(bytes) => bytes,
+                Segment::Shared(bytes) => bytes,
+                Segment::File { .. } => break,
+            };
+            slices[n] = IoSlice::new(&bytes[skip..]);
+            skip = 0;
+            n += 1;
+        }
+        (slices, n)
+    }
+
+    /// Puts the next piece of an inline body before what is left of it.
+    fn poll_file(&mut self, cx: &mut Context<'_>, media: &MediaStore) -> Poll<io::Result<()>> {
+        let Some(Segment::File { media: id, offset, end }) = self.main.front_mut() else {
+            return Poll::Ready(Ok(()));
+        };
+        let file = match self.file.take() {
+            Some(OpenFile::Reading(job)) => job,
+            idle => {
+                let opened = match idle {
+                    Some(OpenFile::Idle(file)) => Ok(file),
+                    _ => media.open_file(id),
+                };
+                let (at, n) = (*offset, (*end - *offset).min(FILE_PIECE));
+                spawn_blocking(move || read_piece(opened?, at, n))
+            }
+        };
+        let mut job = file;
+        let Poll::Ready(read) = Pin::new(&mut job).poll(cx) else {
+            self.file = Some(OpenFile::Reading(job));
+            return Poll::Pending;
+        };
+        let (file, piece) = match read {
+            Ok(Ok(read)) => read,
+            Ok(Err(e)) => return Poll::Ready(Err(e)),
+            Err(e) => return Poll::Ready(Err(io::Error::other(e))),
+        };
+        *offset += piece.len() as u64;
+        if offset == end {
+            self.main.pop_front();
+        }
+        self.main.push_front(Segment::Owned(piece));
+        self.file = Some(OpenFile::Idle(file));
+        Poll::Ready(Ok(()))
+    }
+}
+
+/// Exactly `n` bytes: a file that has become shorter is not what was promised.
+pub(super) fn read_piece(file: File, at: u64, n: u64) -> io::Result<(File, Vec<u8>)> {
+    let mut piece = vec![0; usize::try_from(n).map_err(io::Error::other)?];
+    file.read_exact_at(&mut piece, at)?;
+    Ok((file, piece))
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+    /// Sends as much as the socket takes.
+    pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let mut moved = false;
+        loop {
+            let unsent = self.link.outbox.take_into(&mut self.output.main);
+            match self.poll_write(cx) {
+                Poll::Ready(Ok(0)) => break,
+                Poll::Ready(Ok(_)) => {
+                    moved = true;
+                    self.output.waited = unsent > 0;
+                    self.session.handle_written(now, true);
+                }
+                Poll::Ready(Err(e)) => {
+                    log::debug!("connection {}: writing failed: {e}", self.link.id);
+                    self.is_dead = true;
+                    return false;
+                }
+                Poll::Pending => {
+                    if !self.output.waited {
+                        self.output.waited = true;
+                        self.session.handle_written(now, true);
+                    }
+                    return moved;
+                }
+            }
+        }
+        if moved || self.output.waited {
+            self.output.waited = false;
+            self.session.handle_written(now, false);
+        }
+        moved
+    }
+
+    /// Writes once, from the lane whose turn it is; 0 if there is nothing to send.
+    fn poll_write(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if !self.output.urgent.is_empty() && self.output.at_boundary() {
+            return self.poll_urgent(cx);
+        }
+        if self.output.chunk_sent > 0 || self.output.main.is_empty() {
+            return self.poll_chunk(cx);
+        }
+        if matches!(self.output.main.front(), Some(Segment::File { .. })) {
+            std::task::ready!(self.output.poll_file(cx, &self.shared.media))?;
+        }
+        let (slices, n) = self.output.slices();
+        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices[..n]);
+        let n = std::task::ready!(written)?;
+        self.output.main_sent(n);
+        self.link.outbox.sent(n);
+        written_some(n)
+    }
+
+    fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let written = Pin::new(&mut *self.stream).poll_write(cx, &self.output.urgent);
+        let n = std::task::ready!(written)?;
+        self.output.urgent.drain(..n);
+        if self.output.urgent.is_empty() {
+            self.output.urgent = Vec::new();
+            if std::mem::take(&mut self.output.has_ping) {
+                self.session.handle_ping_sent(crate::clock::instant());
+            }
+        }
+        written_some(n)
+    }
+
+    fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let Some(chunk) = self.output.chunks.front() else { return Poll::Ready(Ok(0)) };
+        let left = &chunk.frame[self.output.chunk_sent..];
+        let written = Pin::new(&mut *self.stream).poll_write(cx, left);
+        let n = std::task::ready!(written)?;
+        self.output.chunk_sent += n;
+        if self.output.chunk_sent == chunk.frame.len() {
+            self.output.chunk_sent = 0;
+            self.output.chunks.pop_front();
+        }
+        written_some(n)
+    }
+}
+
+fn written_some(n: usize) -> Poll<io::Result<usize>> {
+    Poll::Ready(if n == 0 { Err(io::ErrorKind::WriteZero.into()) } else { Ok(n) })
+}

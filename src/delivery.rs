@@ -1,0 +1,167 @@
+//! What is made of things that happened: the frames that tell of them, in bytes.
+//!
+//! It decides nothing: not who gets a frame ([`crate::hub`]), nor whether something happened (the store).
+
+use crate::error::Refusal;
+use crate::id::{ChatId, Micros, Seq, UserId};
+use crate::outbox::Segment;
+use crate::store::{Content, Joined, Left, Media, Message, Synced};
+use bytes::Bytes;
+use chatwire_codec::frame::{self, kind};
+use chatwire_codec::{Payload, Said};
+
+/// Appends a frame. All that the server writes is checked before it is stored, so it always fits; if it did
+/// not, the frame would be missing and the log would say so.
+pub fn put<'a, P: Payload<'a>>(out: &mut Vec<u8>, frame: &P) {
+    if let Err(e) = frame.encode(out) {
+        log::error!("a frame of type {:#04x} could not be written: {e}", P::KIND);
+    }
+}
+
+/// A whole frame of its own.
+pub fn bytes_of<'a, P: Payload<'a>>(frame: &P) -> Vec<u8> {
+    let mut out = Vec::new();
+    put(&mut out, frame);
+    out
+}
+
+/// STATUS.
+pub fn status(out: &mut Vec<u8>, nonce: u64, chat: ChatId, seq: Seq, at: Micros, duplicate: bool) {
+    put(out, &frame::Status { nonce, chat: chat.0, seq, at, duplicate: duplicate.into() });
+}
+
+/// ERROR about the frame of type `about` with the nonce or `req` `reference`.
+pub fn error(out: &mut Vec<u8>, about: u8, reference: u64, refusal: &Refusal) {
+    let said = Said::text(&refusal.text);
+    let (code, retry_ms) = (refusal.code as u16, refusal.retry_ms);
+    put(out, &frame::Error { said, code, ref_: reference, about, retry_ms });
+}
+
+/// JOINED.
+pub fn joined(out: &mut Vec<u8>, req: u32, joined: &Joined, last_seq: Seq) {
+    let (chat, created) = (joined.chat.0, joined.created.into());
+    put(out, &frame::Joined { req, chat, last_seq, room: &joined.room, created });
+}
+
+/// LEFT.
+pub fn left(out: &mut Vec<u8>, req: u32, left: &Left) {
+    put(out, &frame::Left { req, chat: left.chat.0, room: &left.room });
+}
+
+/// SYNCED.
+pub fn synced(out: &mut Vec<u8>, req: u32, synced: &Synced) {
+    let Synced { chat, first_seq, last_seq, .. } = *synced;
+    put(out, &frame::Synced { req, chat: chat.0, first_seq, last_seq });
+}
+
+/// What MEMBER says of a user.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Change {
+    /// Came in by JOIN.
+    Joined = 1,
+    /// Went, by LEAVE or by the end of a guest's last connection.
+    Left = 2,
+}
+
+/// MEMBER.
+#[must_use]
+pub fn member(chat: ChatId, change: Change, user: UserId, user_name: &str, at: Micros) -> Bytes {
+    let (chat, change, user) = (chat.0, change as u8, user.0);
+    Bytes::from(bytes_of(&frame::Member { chat, change, user, user_name, at }))
+}
+
+/// FROM and its content, media by reference. The nonce is for the sender's own devices.
+pub fn message(out: &mut Vec<u8>, message: &Message, own: bool) {
+    from(out, message, own);
+    match &message.content {
+        Content::Text(text) => put(out, &frame::Text { text }),
+        Content::Media(media) => put(out, &reference(media, &message.name)),
+        Content::Reply(text, attachments) => {
+            let attachments = attachments.iter().map(|m| reference(m, "")).collect();
+            put(out, &frame::ReplyText { said: Said::text(text), attachments });
+        }
+        Content::Gone | Content::Reference(..) => put(out, &frame::Gone {}),
+    }
+}
+
+/// FROM and its content as it goes to a connection that takes media of up to `inline_limit` bytes whole.
+pub fn segments(out: &mut Vec<Segment>, msg: &Message, own: bool, inline_limit: u32) {
+    let mut head = match out.pop() {
+        Some(Segment::Owned(tail)) => tail,
+        Some(other) => {
+            out.push(other);
+            Vec::new()
+        }
+        None => Vec::new(),
+    };
+    let Some(media) = inline(msg, inline_limit) else {
+        message(&mut head, msg, own);
+        return out.push(Segment::Owned(head));
+    };
+    from(&mut head, msg, own);
+    // At most `inline_limit`, so it fits.
+    let size = u32::try_from(media.size).unwrap_or(u32::MAX);
+    head.extend_from_slice(&chatwire_codec::header(media.kind as u8, size));
+    out.push(Segment::Owned(head));
+    if media.size > 0 {
+        out.push(Segment::File { media: media.id, offset: 0, end: media.size });
+    }
+}
+
+/// The media of a message that goes inline to a connection with this limit.
+#[must_use]
+pub fn inline(message: &Message, inline_limit: u32) -> Option<&Media> {
+    match &message.content {
+        Content::Media(media) if inline_limit > 0 && media.size <= inline_limit.into() => Some(media),
+        _ => None,
+    }
+}
+
+fn from(out: &mut Vec<u8>, message: &Message, own: bool) {
+    let inline_name = match message.content {
+        Content::Media(_) => &*message.name,
+        _ => "",
+    };
+    put(
+        out,
+        &frame::From_ {
+            chat: message.chat.0,
+            seq: message.seq,
+            at: message.at,
+            user: message.user.0,
+            nonce: if own { message.nonce } else { 0 },
+            reply_to: message.reply_to,
+            user_name: &message.user_name,
+            name: inline_name,
+        },
+    );
+}
+
+fn reference<'a>(media: &'a Media, name: &'a str) -> frame::Media<'a> {
+    frame::Media {
+        media_kind: media.kind as u8,
+        media: media.id.0,
+        size: media.size,
+        mime: &media.mime,
+        name,
+        duration_ms: media.duration_ms,
+        width: media.width,
+        height: media.height,
+    }
+}
+
+/// BYE.
+#[must_use]
+pub fn bye(code: u16, reason: &str) -> Vec<u8> {
+    bytes_of(&frame::Bye { code, reason })
+}
+
+/// The frame type that an ERROR about no frame names.
+pub const ABOUT_NOTHING: u8 = 0xFF;
+
+/// The type of a request's answer.
+#[must_use]
+pub const fn is_content(frame: u8) -> bool {
+    frame <= kind::GONE
+}

@@ -1,0 +1,456 @@
+//! Who is online and in which chat; turns what was committed into what each connection gets.
+//!
+//! A subscription is one connection's place in one chat. `Live`: what is committed goes straight to the
+//! connection's outbox. `Behind(at)`: its messages come from the store, page by page, as its outbox has room;
+//! when it has reached the chat's head it turns live, in one step, under the chat's lock. SYNC is "be behind
+//! from here", a full outbox is "be behind from now". `Off`: the connection asked for no live messages.
+//!
+//! Locks, in this order: the directory, a chat, an outbox. None is held while anything is waited for. The
+//! committed come from one thread, in order, so a chat's head is exactly what has been delivered.
+//!
+//! The hub knows no SQL and no socket, and forgets everything with the process.
+
+mod batch;
+mod directory;
+
+use crate::delivery::{self, Change};
+use crate::error::Refusal;
+use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
+use crate::outbox::{Outbox, Segment};
+use crate::permits::Permits;
+use crate::session::{Greeted, Notice};
+use crate::store::{
+    ChatHead, ChatKind, Committed, Consumer, Joined, Left, LoggedIn, Message, Op, Store, Synced,
+};
+use batch::Batch;
+use chatwire_codec::Code;
+use chatwire_codec::frame;
+use chrono_tz::Tz;
+use directory::{Chat, ChatState, Directory, Place, Sub};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+
+/// A connection as the others see it. The connection's task and the hub hold it; its end is [`Hub::leave`].
+#[derive(Debug)]
+pub struct Link {
+    /// Which.
+    pub id: ConnId,
+    /// What it is to send and to know.
+    pub outbox: Outbox,
+    /// Set before the login is asked for.
+    pub greeted: OnceLock<Greeted>,
+    /// Set when the login has succeeded.
+    user: OnceLock<(UserId, Arc<str>)>,
+    /// The chats that it has a place in.
+    chats: Mutex<Vec<ChatId>>,
+    /// Set when it is to get no place in a chat any more; changed under the directory's lock.
+    is_muted: AtomicBool,
+}
+
+impl Link {
+    /// Who it is, once that is known.
+    #[must_use]
+    pub fn user(&self) -> Option<&(UserId, Arc<str>)> {
+        self.user.get()
+    }
+
+    /// The largest media to be pushed whole, in bytes.
+    #[must_use]
+    pub fn inline_limit(&self) -> u32 {
+        self.greeted.get().map_or(0, |g| g.inline_limit)
+    }
+
+    fn wants_live(&self) -> bool {
+        self.greeted.get().is_none_or(|g| g.live)
+    }
+}
+
+/// What WELCOME says that is the same for all.
+#[derive(Clone, Copy, Debug)]
+pub struct Greeting {
+    /// The store's.
+    pub epoch: u64,
+    /// Seconds.
+    pub heartbeat: u16,
+    /// Bytes.
+    pub max_text: u32,
+    /// Bytes.
+    pub max_media: u32,
+    /// Connections at once of one user; 0: no limit.
+    pub connections_per_user: usize,
+}
+
+/// Who hears of the messages in home chats.
+pub trait Listener: Send + Sync {
+    /// A user's message in their home chat, which is durable and confirmed. Must not block.
+    fn heard(&self, message: &Message, zone: Option<Tz>);
+}
+
+/// See the module.
+pub struct Hub {
+    store: Arc<dyn Store>,
+    greeting: Greeting,
+    permits: Permits,
+    assistant: Option<Arc<dyn Listener>>,
+    now: fn() -> Micros,
+    next_conn: AtomicU64,
+    next_round: AtomicU64,
+    live_bytes: Arc<AtomicUsize>,
+    directory: Mutex<Directory>,
+    batch: Mutex<Batch>,
+}
+
+/// A page that is due.
+#[derive(Debug)]
+pub struct Due {
+    /// Of which chat.
+    pub chat: ChatId,
+    /// Messages behind this one.
+    pub after: Seq,
+    /// Up to and with this one.
+    pub upto: Seq,
+    round: u64,
+}
+
+impl Hub {
+    /// A hub over a store whose outcomes it will be given.
+    pub fn new(
+        store: Arc<dyn Store>,
+        greeting: Greeting,
+        permits: Permits,
+        assistant: Option<Arc<dyn Listener>>,
+        now: fn() -> Micros,
+    ) -> Self {
+        Hub {
+            store,
+            greeting,
+            permits,
+            assistant,
+            now,
+            next_conn: AtomicU64::new(1),
+            next_round: AtomicU64::new(1),
+            live_bytes: Arc::default(),
+            directory: Mutex::default(),
+            batch: Mutex::default(),
+        }
+    }
+
+    /// A new connection.
+    pub fn enter(&self) -> Arc<Link> {
+        let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
+        let link = Arc::new(Link {
+            id,
+            outbox: Outbox::new(self.live_bytes.clone()),
+            greeted: OnceLock::new(),
+            user: OnceLock::new(),
+            chats: Mutex::default(),
+            is_muted: AtomicBool::new(false),
+        });
+        self.directory().links.insert(id, link.clone());
+        link
+    }
+
+    /// Takes a connection out of all its chats: nothing live comes any more, answers still do.
+    pub fn mute(&self, link: &Link) {
+        let Some(&(user, _)) = link.user() else { return };
+        let mut directory = self.directory();
+        link.is_muted.store(true, Ordering::Relaxed);
+        let chats = std::mem::take(&mut *lock(&link.chats));
+        for id in chats {
+            directory.unsubscribe(id, (user, link.id));
+        }
+    }
+
+    /// The end of a connection. If it was the user's last, the store is told.
+    pub fn leave(&self, link: &Link) {
+        self.mute(link);
+        let mut directory = self.directory();
+        directory.links.remove(&link.id);
+        let Some(&(user, _)) = link.user() else { return };
+        let Some(links) = directory.users.get_mut(&user) else { return };
+        links.retain(|other| other.id != link.id);
+        if links.is_empty() {
+            directory.users.remove(&user);
+            drop(directory);
+            self.store.submit(Op::Departed { user });
+        }
+    }
+
+    /// Tells every connection that the server stops, and how many there are.
+    pub fn shut_down(&self) -> usize {
+        let links: Vec<_> = self.directory().links.values().cloned().collect();
+        for link in &links {
+            link.outbox.notify(Notice::Shutdown);
+        }
+        links.len()
+    }
+
+    /// How many members of a chat are online.
+    #[must_use]
+    pub fn online(&self, chat: ChatId) -> u32 {
+        let chat = self.directory().chats.get(&chat).cloned();
+        chat.map_or(0, |chat| u32::try_from(lock(&chat.state).users).unwrap_or(u32::MAX))
+    }
+
+    /// Whether a user is online.
+    #[must_use]
+    pub fn is_online(&self, user: UserId) -> bool {
+        self.directory().users.contains_key(&user)
+    }
+
+    /// The users that are online, by id, behind `after`: at most `limit`, and whether there are others.
+    #[must_use]
+    pub fn everybody(&self, after: UserId, limit: usize) -> (Vec<(UserId, Arc<str>)>, bool) {
+        let Some(all) = self.directory().chats.get(&ChatId::ALL).cloned() else { return (Vec::new(), false) };
+        let mut found: Vec<(UserId, Arc<str>)> = Vec::new();
+        let state = lock(&all.state);
+        for (&(user, _), sub) in state.subs.range((UserId(after.0 + 1), ConnId(0))..) {
+            if found.last().is_some_and(|(last, _)| *last == user) {
+                continue;
+            }
+            if found.len() == limit {
+                return (found, true);
+            }
+            found.extend(sub.link.user().cloned());
+        }
+        (found, false)
+    }
+
+    /// The page that a connection is to get next, if one is due.
+    #[must_use]
+    pub fn due(&self, link: &Link) -> Option<Due> {
+        let &(user, _) = link.user()?;
+        while let Some(id) = link.outbox.next_behind() {
+            let Some(chat) = self.chat(id) else { continue };
+            let mut state = lock(&chat.state);
+            let head = state.head;
+            let Some(sub) = state.subs.get_mut(&(user, link.id)) else { continue };
+            let Place::Behind { at, round } = sub.place else { continue };
+            if at < head {
+                return Some(Due { chat: id, after: at, upto: head, round });
+            }
+            sub.place = Place::Live;
+        }
+        None
+    }
+
+    /// Gives a connection the page that was due: the messages up to and with `at`.
+    pub fn catch_up(&self, link: &Link, due: &Due, at: Seq, page: Vec<Segment>) {
+        let (Some(&(user, _)), Some(chat)) = (link.user(), self.chat(due.chat)) else { return };
+        let mut state = lock(&chat.state);
+        let head = state.head;
+        let Some(sub) = state.subs.get_mut(&(user, link.id)) else { return };
+        if !matches!(sub.place, Place::Behind { round, .. } if round == due.round) {
+            return;
+        }
+        link.outbox.segments(page);
+        if at < head {
+            sub.place = Place::Behind { at, round: due.round };
+            link.outbox.add_behind(due.chat);
+        } else {
+            sub.place = Place::Live;
+        }
+    }
+
+    fn directory(&self) -> MutexGuard<'_, Directory> {
+        lock(&self.directory)
+    }
+
+    fn chat(&self, id: ChatId) -> Option<Arc<Chat>> {
+        self.directory().chats.get(&id).cloned()
+    }
+
+    fn new_round(&self) -> u64 {
+        self.next_round.fetch_add(1, Ordering::Relaxed)
+    }
+
+    fn link(&self, id: ConnId) -> Option<Arc<Link>> {
+        self.directory().links.get(&id).cloned()
+    }
+}
+
+impl Consumer for Hub {
+    fn committed(&self, committed: &mut Vec<Committed>) {
+        let mut batch = lock(&self.batch);
+        for outcome in committed.drain(..) {
+            match outcome {
+                Committed::Append(appended) => batch.add(self, appended),
+                other => {
+                    batch.deliver(self);
+                    self.apply(other);
+                }
+            }
+        }
+        batch.deliver(self);
+        batch.give_back(&self.permits);
+    }
+}
+
+/// What is committed besides messages.
+impl Hub {
+    fn apply(&self, committed: Committed) {
+        match committed {
+            Committed::Append(_) => {}
+            Committed::Login(conn, result) => self.logged_in(conn, result),
+            Committed::Join(conn, req, result) => self.joined(conn, req, result),
+            Committed::Leave(conn, req, result) => self.left(conn, req, result),
+            Committed::Sync(conn, req, result) => self.synced(conn, req, result),
+            Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, None)),
+        }
+    }
+
+    fn logged_in(&self, conn: ConnId, result: Result<LoggedIn, Refusal>) {
+        let link = self.link(conn);
+        let login = match (result, &link) {
+            (Ok(login), Some(_)) => login,
+            (Ok(login), None) => return self.never_came(login.user),
+            (Err(refusal), Some(link)) => return link.outbox.notify(Notice::LoginRefused(refusal)),
+            (Err(_), None) => return,
+        };
+        let Some(link) = link else { return };
+        let mut directory = self.directory();
+        let links = directory.users.entry(login.user).or_default();
+        let limit = self.greeting.connections_per_user;
+        if limit > 0 && links.len() >= limit {
+            let text = format!("this user has {limit} connections already; close one of them first");
+            return link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
+        }
+        links.push(link.clone());
+        // Both are set once: a connection logs in once.
+        let _ = link.user.set((login.user, login.name.clone()));
+        link.outbox.answer(|out| self.welcome(out, &link, &login));
+        for head in &login.chats {
+            directory.subscribe(&link, head);
+        }
+        drop(directory);
+        link.outbox.notify(Notice::Welcomed { user: login.user, name: login.name });
+    }
+
+    /// The connection ended before its login was known.
+    fn never_came(&self, user: UserId) {
+        if !self.is_online(user) {
+            self.store.submit(Op::Departed { user });
+        }
+    }
+
+    fn welcome(&self, out: &mut Vec<u8>, link: &Link, login: &LoggedIn) {
+        let Some(greeted) = link.greeted.get() else { return };
+        let Greeting { epoch, heartbeat, max_text, max_media, .. } = self.greeting;
+        delivery::put(
+            out,
+            &frame::Welcome {
+                version: greeted.version,
+                user: login.user.0,
+                session: link.id.0,
+                at: (self.now)(),
+                epoch,
+                heartbeat,
+                max_text,
+                max_media: max_media.into(),
+                inline_limit: greeted.inline_limit,
+                home: login.home.0,
+                user_name: &login.name,
+                token: if login.token_given { &greeted.new_token } else { "" },
+            },
+        );
+    }
+
+    fn joined(&self, conn: ConnId, req: u32, result: Result<Joined, Refusal>) {
+        let link = self.link(conn);
+        let joined = match result {
+            Ok(joined) => joined,
+            Err(refusal) => return refuse(link.as_deref(), frame::kind::JOIN, req, &refusal),
+        };
+        if let Some(left) = &joined.left {
+            self.ended(left, link.as_deref());
+        }
+        let head = ChatHead { chat: joined.chat, kind: ChatKind::Room, last_seq: joined.last_seq };
+        let mut directory = self.directory();
+        let links = directory.users.get(&joined.user).cloned().unwrap_or_default();
+        if joined.is_new {
+            directory.announce(&joined, conn);
+        }
+        for device in &links {
+            directory.subscribe(device, &head);
+        }
+        drop(directory);
+        // The answer goes out before anything that is committed later, since this is where that comes from.
+        if let Some(link) = link {
+            link.outbox.answer(|out| delivery::joined(out, req, &joined, joined.last_seq));
+            link.outbox.notify(Notice::Joined(joined.chat));
+            link.outbox.notify(Notice::Answered);
+        }
+    }
+
+    fn left(&self, conn: ConnId, req: u32, result: Result<Left, Refusal>) {
+        let link = self.link(conn);
+        let left = match result {
+            Ok(left) => left,
+            Err(refusal) => return refuse(link.as_deref(), frame::kind::LEAVE, req, &refusal),
+        };
+        self.ended(&left, link.as_deref());
+        if let Some(link) = link {
+            link.outbox.answer(|out| delivery::left(out, req, &left));
+            link.outbox.notify(Notice::Left(left.chat));
+            link.outbox.notify(Notice::Answered);
+        }
+    }
+
+    /// A membership has ended: the user's connections lose their places, the others and those hear of it.
+    fn ended(&self, left: &Left, caused_by: Option<&Link>) {
+        let mut directory = self.directory();
+        let devices = directory.users.get(&left.user).cloned().unwrap_or_default();
+        for device in &devices {
+            directory.unsubscribe(left.chat, (left.user, device.id));
+            lock(&device.chats).retain(|chat| *chat != left.chat);
+        }
+        let chat = directory.chats.get(&left.chat).cloned();
+        drop(directory);
+        let name = devices.iter().find_map(|d| d.user()).map_or("", |(_, name)| name);
+        let name = if name.is_empty() { &*left.user_name } else { name };
+        let event = delivery::member(left.chat, Change::Left, left.user, name, left.at);
+        for device in devices.iter().filter(|d| caused_by.is_none_or(|c| c.id != d.id)) {
+            device.outbox.answer(|out| out.extend_from_slice(&event));
+            device.outbox.notify(Notice::Left(left.chat));
+        }
+        if let Some(chat) = chat {
+            lock(&chat.state).tell(&event, |_| true);
+        }
+    }
+
+    fn synced(&self, conn: ConnId, req: u32, result: Result<Synced, Refusal>) {
+        let Some(link) = self.link(conn) else { return };
+        let synced = match result {
+            Ok(synced) => synced,
+            Err(refusal) => return refuse(Some(&link), frame::kind::SYNC, req, &refusal),
+        };
+        let round = self.new_round();
+        let head = ChatHead { chat: synced.chat, kind: synced.kind, last_seq: synced.last_seq };
+        let mut directory = self.directory();
+        directory.subscribe(&link, &head);
+        let chat = directory.chats.get(&synced.chat).cloned();
+        drop(directory);
+        link.outbox.answer(|out| delivery::synced(out, req, &synced));
+        if let (Some(chat), Some(&(user, _))) = (chat, link.user()) {
+            let mut state = lock(&chat.state);
+            if let Some(sub) = state.subs.get_mut(&(user, conn)) {
+                sub.place = Place::Behind { at: synced.after, round };
+                link.outbox.add_behind(synced.chat);
+            }
+        }
+        link.outbox.notify(Notice::Answered);
+    }
+}
+
+/// ERROR about a request.
+fn refuse(link: Option<&Link>, about: u8, req: u32, refusal: &Refusal) {
+    if let Some(link) = link {
+        link.outbox.answer(|out| delivery::error(out, about, req.into(), refusal));
+        link.outbox.notify(Notice::Answered);
+    }
+}
+
+/// Locks. What a panicking thread left under these locks is whole: each change is one step.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

@@ -1,0 +1,277 @@
+//! The messages of one commit on their way to their readers.
+//!
+//! They are put into runs, one a chat, so that a run is encoded once and costs each reader one push, however
+//! many messages are in it. What must not change is the order of a connection's answers: when a connection
+//! has sent to one chat and then to another, or was refused something, what came before is delivered first.
+
+use super::{Chat, ChatState, Hub, Link, Place, Sub, lock};
+use crate::delivery;
+use crate::id::{ChatId, ConnId, UserId};
+use crate::outbox::Segment;
+use crate::permits::Permits;
+use crate::store::{Appended, ChatHead, ChatKind, Content, Message, Outcome};
+use bytes::Bytes;
+use std::collections::HashMap;
+use std::sync::Arc;
+
+/// A run is delivered when it has so many bytes of text, so that one push fits into an outbox.
+const RUN_BYTES: usize = 48 * 1024;
+
+/// Reused from commit to commit; empty in between.
+#[derive(Default)]
+pub(super) struct Batch {
+    runs: Vec<Run>,
+    by_chat: HashMap<ChatId, usize>,
+    /// Where each connection has sent in the runs that wait.
+    sent_to: HashMap<ConnId, ChatId>,
+    /// Permits to be given back.
+    count: usize,
+    cost: usize,
+}
+
+/// Messages of one chat, in order, without a gap.
+struct Run {
+    chat: ChatId,
+    messages: Vec<(Option<ConnId>, Message)>,
+    bytes: usize,
+}
+
+impl Batch {
+    pub(super) fn add(&mut self, hub: &Hub, appended: Appended) {
+        let Appended { conn, nonce, about, permit, outcome } = appended;
+        if conn.is_some() {
+            self.count += 1;
+            self.cost += permit as usize;
+        }
+        match outcome {
+            Outcome::Stored(message) => self.push(hub, conn, message),
+            Outcome::Opened(message, users) => {
+                self.deliver(hub);
+                hub.opened(&message, users);
+                self.push(hub, conn, message);
+            }
+            Outcome::Duplicate { chat, seq, at } => {
+                self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true))
+            }
+            Outcome::Refused(refusal) => {
+                self.answer(hub, conn, |out| delivery::error(out, about, nonce, &refusal));
+            }
+        }
+    }
+
+    fn push(&mut self, hub: &Hub, conn: Option<ConnId>, message: Message) {
+        let chat = message.chat;
+        if let Some(conn) = conn
+            && self.sent_to.insert(conn, chat).is_some_and(|earlier| earlier != chat)
+        {
+            self.deliver(hub);
+            self.sent_to.insert(conn, chat);
+        }
+        let runs = &mut self.runs;
+        let at = *self.by_chat.entry(chat).or_insert_with(|| {
+            runs.push(Run { chat, messages: Vec::new(), bytes: 0 });
+            runs.len() - 1
+        });
+        let run = &mut self.runs[at];
+        run.bytes += text_len(&message);
+        run.messages.push((conn, message));
+        if run.bytes >= RUN_BYTES {
+            run.deliver(hub);
+            run.messages.clear();
+            run.bytes = 0;
+        }
+    }
+
+    /// Answers a message that nobody else hears of.
+    fn answer(&mut self, hub: &Hub, conn: Option<ConnId>, write: impl FnOnce(&mut Vec<u8>)) {
+        let Some(conn) = conn else { return };
+        if self.sent_to.contains_key(&conn) {
+            self.deliver(hub);
+        }
+        if let Some(link) = hub.link(conn) {
+            link.outbox.answer_messages(1, write);
+        }
+    }
+
+    /// Delivers what waits.
+    pub(super) fn deliver(&mut self, hub: &Hub) {
+        for run in self.runs.drain(..).filter(|run| !run.messages.is_empty()) {
+            run.deliver(hub);
+        }
+        self.by_chat.clear();
+        self.sent_to.clear();
+    }
+
+    pub(super) fn give_back(&mut self, permits: &Permits) {
+        permits.give_back(std::mem::take(&mut self.count), std::mem::take(&mut self.cost));
+    }
+}
+
+impl Run {
+    fn deliver(&self, hub: &Hub) {
+        let mut senders: Vec<ConnId> = self.messages.iter().filter_map(|(conn, _)| *conn).collect();
+        senders.sort_unstable();
+        senders.dedup();
+        let answered = match hub.chat(self.chat) {
+            Some(chat) => self.to_chat(hub, &chat),
+            None => Vec::new(),
+        };
+        for conn in senders.into_iter().filter(|conn| !answered.contains(conn)) {
+            if let Some(link) = hub.link(conn) {
+                self.confirm(&link);
+            }
+        }
+        self.to_assistant(hub);
+    }
+
+    /// Gives the run to everybody who is in the chat; tells which of its senders were among them.
+    fn to_chat(&self, hub: &Hub, chat: &Chat) -> Vec<ConnId> {
+        let mut users: Vec<UserId> = self.messages.iter().map(|(_, message)| message.user).collect();
+        users.sort_unstable();
+        users.dedup();
+        let mut answered = Vec::new();
+        let mut shared = Shared { run: self, bytes: None, has_media: self.has_media() };
+        let mut state = lock(&chat.state);
+        self.move_head(chat, &mut state);
+        for ((user, conn), sub) in &mut state.subs {
+            let is_sender = users.binary_search(user).is_ok();
+            if is_sender && self.messages.iter().any(|(by, _)| *by == Some(*conn)) {
+                answered.push(*conn);
+            }
+            if sub.place != Place::Live {
+                self.confirm(&sub.link);
+                continue;
+            }
+            let fits = if is_sender || shared.differs_for(&sub.link) {
+                self.to_one(*user, &sub.link)
+            } else {
+                sub.link.outbox.live(shared.bytes())
+            };
+            if !fits {
+                self.fall_behind(hub, chat.id, sub);
+            }
+        }
+        answered
+    }
+
+    fn move_head(&self, chat: &Chat, state: &mut ChatState) {
+        let (Some((_, first)), Some((_, last))) = (self.messages.first(), self.messages.last()) else {
+            return;
+        };
+        if first.seq != state.head + 1 {
+            log::error!("chat {}: seq {} was delivered after {}", chat.id, first.seq, state.head);
+        }
+        state.head = last.seq;
+    }
+
+    /// The run as one connection sees it whose user sent some of it, or who takes media whole.
+    fn to_one(&self, user: UserId, link: &Link) -> bool {
+        let own = self.messages.iter().filter(|(by, _)| *by == Some(link.id)).count();
+        if own == self.messages.len() {
+            self.confirm(link);
+            return true;
+        }
+        let mut segments = vec![Segment::Owned(Vec::new())];
+        for (by, message) in &self.messages {
+            match segments.last_mut() {
+                Some(Segment::Owned(tail)) if *by == Some(link.id) => status(tail, message),
+                _ if *by == Some(link.id) => {
+                    let mut tail = Vec::new();
+                    status(&mut tail, message);
+                    segments.push(Segment::Owned(tail));
+                }
+                _ => delivery::segments(&mut segments, message, message.user == user, link.inline_limit()),
+            }
+        }
+        let fits = link.outbox.live_segments(count(own), segments);
+        if !fits {
+            link.outbox.answer(|out| self.statuses(link.id, out));
+        }
+        fits
+    }
+
+    /// The answers alone, for a connection that gets the messages otherwise or not at all.
+    fn confirm(&self, link: &Link) {
+        let own = self.messages.iter().filter(|(by, _)| *by == Some(link.id)).count();
+        if own > 0 {
+            link.outbox.answer_messages(count(own), |out| self.statuses(link.id, out));
+        }
+    }
+
+    fn statuses(&self, conn: ConnId, out: &mut Vec<u8>) {
+        for (_, message) in self.messages.iter().filter(|(by, _)| *by == Some(conn)) {
+            status(out, message);
+        }
+    }
+
+    /// There is no room for the run: it will come from the store.
+    fn fall_behind(&self, hub: &Hub, chat: ChatId, sub: &mut Sub) {
+        let Some((_, first)) = self.messages.first() else { return };
+        sub.place = Place::Behind { at: first.seq - 1, round: hub.new_round() };
+        sub.link.outbox.add_behind(chat);
+        log::debug!("connection {}: behind in chat {chat} from {}", sub.link.id, first.seq);
+    }
+
+    fn has_media(&self) -> bool {
+        self.messages.iter().any(|(_, message)| matches!(message.content, Content::Media(_)))
+    }
+
+    fn to_assistant(&self, hub: &Hub) {
+        let Some(assistant) = &hub.assistant else { return };
+        let asked = |m: &Message| m.chat_kind == ChatKind::Home && m.user != UserId::ASSISTANT;
+        for (conn, message) in self.messages.iter().filter(|(_, message)| asked(message)) {
+            let link = conn.and_then(|conn| hub.link(conn));
+            assistant.heard(message, link.and_then(|link| link.greeted.get().map(|g| g.zone)));
+        }
+    }
+}
+
+impl Hub {
+    /// A direct chat has come to be: both sides' connections are in it from its first message on.
+    fn opened(&self, message: &Message, users: [UserId; 2]) {
+        let head = ChatHead { chat: message.chat, kind: ChatKind::Direct, last_seq: message.seq - 1 };
+        let mut directory = self.directory();
+        for user in users {
+            let links: Vec<Arc<Link>> = directory.users.get(&user).cloned().unwrap_or_default();
+            links.iter().for_each(|link| directory.subscribe(link, &head));
+        }
+    }
+}
+
+/// The run as most of its readers get it: encoded when the first of them comes.
+struct Shared<'a> {
+    run: &'a Run,
+    bytes: Option<Bytes>,
+    has_media: bool,
+}
+
+impl Shared<'_> {
+    fn differs_for(&self, link: &Link) -> bool {
+        self.has_media && link.inline_limit() > 0
+    }
+
+    fn bytes(&mut self) -> &Bytes {
+        self.bytes.get_or_insert_with(|| {
+            let mut out = Vec::with_capacity(self.run.bytes + 128 * self.run.messages.len());
+            for (_, message) in &self.run.messages {
+                delivery::message(&mut out, message, false);
+            }
+            Bytes::from(out)
+        })
+    }
+}
+
+fn status(out: &mut Vec<u8>, message: &Message) {
+    delivery::status(out, message.nonce, message.chat, message.seq, message.at, false);
+}
+
+fn text_len(message: &Message) -> usize {
+    match &message.content {
+        Content::Text(text) | Content::Reply(text, _) => text.len(),
+        _ => 0,
+    }
+}
+
+fn count(n: usize) -> u32 {
+    u32::try_from(n).unwrap_or(u32::MAX)
+}

@@ -1,0 +1,124 @@
+//! Who is where: connections, users, chats, and the places that connections have in chats.
+
+use super::{Link, lock};
+use crate::delivery::{self, Change};
+use crate::id::{ChatId, ConnId, Seq, UserId};
+use crate::store::{ChatHead, Joined};
+use bytes::Bytes;
+use std::collections::btree_map::Entry;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex};
+
+/// Rooms with more members online than this send no MEMBER (section 7 of docs/PROTOCOL.md).
+const MEMBER_EVENTS_UP_TO: usize = 500;
+
+#[derive(Default)]
+pub(super) struct Directory {
+    pub(super) links: HashMap<ConnId, Arc<Link>>,
+    pub(super) users: HashMap<UserId, Vec<Arc<Link>>>,
+    pub(super) chats: HashMap<ChatId, Arc<Chat>>,
+}
+
+/// A chat that somebody online is in.
+#[derive(Debug)]
+pub(super) struct Chat {
+    pub(super) id: ChatId,
+    pub(super) state: Mutex<ChatState>,
+}
+
+#[derive(Debug)]
+pub(super) struct ChatState {
+    /// The newest message that was delivered.
+    pub(super) head: Seq,
+    pub(super) subs: BTreeMap<(UserId, ConnId), Sub>,
+    /// How many users `subs` are of.
+    pub(super) users: usize,
+}
+
+#[derive(Debug)]
+pub(super) struct Sub {
+    pub(super) link: Arc<Link>,
+    pub(super) place: Place,
+}
+
+/// See the module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Place {
+    Off,
+    Live,
+    /// Has all up to `at`. A new SYNC begins a new `round`, and pages of an older one are thrown away.
+    Behind {
+        at: Seq,
+        round: u64,
+    },
+}
+
+impl Directory {
+    /// Gives a connection a place in a chat, unless it has one.
+    pub(super) fn subscribe(&mut self, link: &Arc<Link>, head: &ChatHead) {
+        let Some(&(user, _)) = link.user() else { return };
+        if link.is_muted.load(Ordering::Relaxed) {
+            return;
+        }
+        let chat = self.chats.entry(head.chat).or_insert_with(|| {
+            let state = ChatState { head: head.last_seq, subs: BTreeMap::new(), users: 0 };
+            Arc::new(Chat { id: head.chat, state: Mutex::new(state) })
+        });
+        let mut state = lock(&chat.state);
+        let is_first = state.of(user).next().is_none();
+        let Entry::Vacant(vacant) = state.subs.entry((user, link.id)) else { return };
+        let place = if link.wants_live() { Place::Live } else { Place::Off };
+        vacant.insert(Sub { link: link.clone(), place });
+        state.users += usize::from(is_first);
+        lock(&link.chats).push(head.chat);
+    }
+
+    /// Takes a place away; a chat without places is forgotten.
+    pub(super) fn unsubscribe(&mut self, id: ChatId, key: (UserId, ConnId)) {
+        let Some(chat) = self.chats.get(&id) else { return };
+        let mut state = lock(&chat.state);
+        if state.subs.remove(&key).is_none() {
+            return;
+        }
+        if state.of(key.0).next().is_none() {
+            state.users -= 1;
+        }
+        let is_empty = state.subs.is_empty();
+        drop(state);
+        if is_empty {
+            self.chats.remove(&id);
+        }
+    }
+
+    /// MEMBER to those who are in the room, the new member's other connections included.
+    pub(super) fn announce(&self, joined: &Joined, caused_by: ConnId) {
+        let devices = self.users.get(&joined.user).map_or(&[][..], Vec::as_slice);
+        let name = devices.iter().find_map(|d| d.user()).map_or("", |(_, name)| name);
+        let event = delivery::member(joined.chat, Change::Joined, joined.user, name, joined.at);
+        if let Some(chat) = self.chats.get(&joined.chat) {
+            lock(&chat.state).tell(&event, |user| user != joined.user);
+        }
+        for device in devices.iter().filter(|d| d.id != caused_by) {
+            device.outbox.answer(|out| out.extend_from_slice(&event));
+        }
+    }
+}
+
+impl ChatState {
+    pub(super) fn of(&self, user: UserId) -> impl Iterator<Item = &Sub> {
+        self.subs.range((user, ConnId(0))..=(user, ConnId(u64::MAX))).map(|(_, sub)| sub)
+    }
+
+    /// An event for those who follow the chat live: dropped where there is no room.
+    pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId) -> bool) {
+        if self.users > MEMBER_EVENTS_UP_TO {
+            return;
+        }
+        for ((user, _), sub) in &self.subs {
+            if sub.place == Place::Live && to(*user) {
+                let _ = sub.link.outbox.live(event);
+            }
+        }
+    }
+}

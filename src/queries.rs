@@ -1,0 +1,150 @@
+//! Answers to requests that only read: what the store says, with what the hub knows, in bytes.
+//! All of it blocks on the disk, and is called from a blocking thread.
+
+use crate::connection::Shared;
+use crate::delivery;
+use crate::error::Refusal;
+use crate::id::{ChatId, MediaId, Seq, UserId};
+use crate::outbox::Segment;
+use crate::session::{Query, QueryKind};
+use crate::store::{HistoryQuery, Target};
+use chatwire_codec::frame::{self, ParticipantItem, RoomItem};
+use std::fs::File;
+
+/// A page of HISTORY ends with so many bytes of text.
+const HISTORY_BYTES: usize = 1024 * 1024;
+
+const ONLINE: u8 = 1;
+
+/// What a query led to.
+#[derive(Debug)]
+pub enum Answer {
+    /// These frames, and that is all.
+    Segments(Vec<Segment>),
+    /// This frame, and then chunks.
+    Fetch(Vec<u8>, Fetch),
+}
+
+/// Media that is being fetched.
+#[derive(Debug)]
+pub struct Fetch {
+    /// The transfer's number.
+    pub req: u32,
+    /// The open file.
+    pub file: File,
+    /// The next byte.
+    pub at: u64,
+    /// Behind the last byte.
+    pub end: u64,
+}
+
+/// The answer to a query, or ERROR.
+pub fn answer(shared: &Shared, query: &Query) -> Answer {
+    let (req, user) = (query.req, query.user);
+    let result = match &query.kind {
+        QueryKind::Rooms { after, limit } => rooms(shared, req, after, *limit),
+        QueryKind::Participants { chat, after, limit } => {
+            participants(shared, req, user, chat, *after, *limit)
+        }
+        &QueryKind::History { chat, before, after, limit, oldest } => {
+            let wanted = HistoryQuery { before, after, limit, oldest, max_bytes: HISTORY_BYTES };
+            history(shared, req, user, chat, wanted)
+        }
+        &QueryKind::Fetch { media, offset, length } => fetch(shared, query, media, offset, length),
+    };
+    result.unwrap_or_else(|refusal| {
+        log::debug!("user {user}: request {:#04x} refused: {refusal}", query.kind.about());
+        let mut out = Vec::new();
+        delivery::error(&mut out, query.kind.about(), req.into(), &refusal);
+        whole(out)
+    })
+}
+
+fn whole(frames: Vec<u8>) -> Answer {
+    Answer::Segments(vec![Segment::Owned(frames)])
+}
+
+fn rooms(shared: &Shared, req: u32, after: &str, limit: u16) -> Result<Answer, Refusal> {
+    let list = shared.store.rooms(after, limit)?;
+    let rooms = list.rows.iter().map(|row| RoomItem {
+        chat: row.chat.0,
+        room: &row.room,
+        online: shared.hub.online(row.chat),
+        last_seq: row.last_seq,
+    });
+    let list = frame::RoomList { req, more: list.more.into(), rooms: rooms.collect() };
+    Ok(whole(delivery::bytes_of(&list)))
+}
+
+fn participants(
+    shared: &Shared,
+    req: u32,
+    asker: UserId,
+    chat: &Target,
+    after: UserId,
+    limit: u16,
+) -> Result<Answer, Refusal> {
+    let (chat, list) = shared.store.members(asker, chat, after, limit)?;
+    if chat == ChatId::ALL {
+        return Ok(whole(everybody(shared, req, after, limit)));
+    }
+    let participants = list.rows.iter().map(|row| ParticipantItem {
+        user: row.user.0,
+        user_name: &row.user_name,
+        presence: presence(shared, row.user),
+        role: row.owner.into(),
+    });
+    let more = list.more.into();
+    let list = frame::ParticipantList { req, more, participants: participants.collect() };
+    Ok(whole(delivery::bytes_of(&list)))
+}
+
+/// The assistant is always there.
+fn presence(shared: &Shared, user: UserId) -> u8 {
+    if user == UserId::ASSISTANT || shared.hub.is_online(user) { ONLINE } else { 0 }
+}
+
+/// Everybody who is online is in `all`, and nobody else.
+fn everybody(shared: &Shared, req: u32, after: UserId, limit: u16) -> Vec<u8> {
+    let (users, more) = shared.hub.everybody(after, limit.into());
+    let participants = users.iter().map(|(user, name)| ParticipantItem {
+        user: user.0,
+        user_name: name,
+        presence: ONLINE,
+        role: 0,
+    });
+    let (more, participants) = (more.into(), participants.collect());
+    delivery::bytes_of(&frame::ParticipantList { req, more, participants })
+}
+
+fn history(
+    shared: &Shared,
+    req: u32,
+    asker: UserId,
+    chat: ChatId,
+    wanted: HistoryQuery,
+) -> Result<Answer, Refusal> {
+    let page = shared.store.history(asker, chat, wanted)?;
+    let mut out = Vec::new();
+    // At most 200 by the query's limit.
+    let count = u16::try_from(page.messages.len()).unwrap_or(u16::MAX);
+    let (first_seq, last_seq): (Seq, Seq) = (page.first_seq, page.last_seq);
+    let more = page.more.into();
+    delivery::put(&mut out, &frame::HistoryPage { req, chat: chat.0, first_seq, last_seq, more, count });
+    for message in &page.messages {
+        delivery::message(&mut out, message, message.user == asker);
+    }
+    Ok(whole(out))
+}
+
+fn fetch(shared: &Shared, query: &Query, id: MediaId, offset: u64, length: u64) -> Result<Answer, Refusal> {
+    let media = shared.store.media(query.user, id)?;
+    let file = shared.media.open_file(&id).map_err(|e| {
+        log::error!("media {id} has a row but its file cannot be read: {e}");
+        Refusal::internal()
+    })?;
+    let at = offset.min(media.size);
+    let end = if length == 0 { media.size } else { at.saturating_add(length).min(media.size) };
+    let ready = frame::FetchReady { req: query.req, size: media.size, mime: &media.mime };
+    Ok(Answer::Fetch(delivery::bytes_of(&ready), Fetch { req: query.req, file, at, end }))
+}

@@ -1,0 +1,139 @@
+//! What goes out of a session, and what comes in besides the client's bytes: its words with the rest of the house.
+
+use crate::error::Refusal;
+use crate::id::{ChatId, MediaId, Seq, UserId};
+use crate::store::{Op, Target};
+use chatwire_codec::MediaKind;
+use chatwire_codec::frame::kind;
+use std::sync::Arc;
+
+/// What is to be done for a connection.
+#[derive(Debug)]
+pub enum Effect {
+    /// Queue these frames behind what waits.
+    Send(Vec<u8>),
+    /// Send these as soon as no unit is half sent: a PONG.
+    Urgent(Vec<u8>),
+    /// As `Urgent`; call [`Session::handle_ping_sent`] when it was really written.
+    Ping(Vec<u8>),
+    /// Note what HELLO said, for the hub.
+    Greet(Greeted),
+    /// Give this to the store. A message needs a permit first.
+    Submit(Op),
+    /// Find the answer, queue it, and then call [`Session::handle_notice`] with `Answered`.
+    Query(Query),
+    /// Take the body that now comes into a file; at its end call [`Session::handle_body`].
+    OpenBody(MediaKind),
+    /// The body has ended: finish its file.
+    CloseBody,
+    /// Send no CHUNK of this transfer any more, then queue these frames.
+    CancelFetch(u32, Vec<u8>),
+    /// Nothing live any more: the connection is ending.
+    Mute,
+    /// Queue these frames, send all that waits, and close.
+    Finish(Vec<u8>),
+}
+
+/// A request that only reads.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Query {
+    /// The request's number.
+    pub req: u32,
+    /// Who asks.
+    pub user: UserId,
+    /// What.
+    pub kind: QueryKind,
+}
+
+/// What a [`Query`] asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum QueryKind {
+    /// ROOMS.
+    Rooms {
+        /// Behind this name.
+        after: Box<str>,
+        /// 1 to 200.
+        limit: u16,
+    },
+    /// PARTICIPANTS.
+    Participants {
+        /// Of what.
+        chat: Target,
+        /// Behind this user.
+        after: UserId,
+        /// 1 to 200.
+        limit: u16,
+    },
+    /// HISTORY.
+    History {
+        /// Of what.
+        chat: ChatId,
+        /// Before this message; 0: no bound.
+        before: Seq,
+        /// Behind this message; 0: no bound.
+        after: Seq,
+        /// 1 to 200.
+        limit: u16,
+        /// The oldest, not the newest.
+        oldest: bool,
+    },
+    /// FETCH.
+    Fetch {
+        /// What.
+        media: MediaId,
+        /// From where.
+        offset: u64,
+        /// How much; 0: to the end.
+        length: u64,
+    },
+}
+
+impl QueryKind {
+    /// The type of its request.
+    #[must_use]
+    pub const fn about(&self) -> u8 {
+        match self {
+            QueryKind::Rooms { .. } => kind::ROOMS,
+            QueryKind::Participants { .. } => kind::PARTICIPANTS,
+            QueryKind::History { .. } => kind::HISTORY,
+            QueryKind::Fetch { .. } => kind::FETCH,
+        }
+    }
+}
+
+/// What a connection told of itself in HELLO, as far as others must know it.
+#[derive(Debug)]
+pub struct Greeted {
+    /// The highest common version.
+    pub version: u8,
+    /// Where the client says it is.
+    pub zone: chrono_tz::Tz,
+    /// The largest media to be pushed whole, in bytes.
+    pub inline_limit: u32,
+    /// Whether live messages are wanted from chats that no SYNC has asked for.
+    pub live: bool,
+    /// The token to be given out if the login gives out one.
+    pub new_token: Box<str>,
+}
+
+/// Something that a connection's session must know.
+#[derive(Debug)]
+pub enum Notice {
+    /// The login has succeeded; WELCOME is in the queue.
+    Welcomed {
+        /// Who the connection is.
+        user: UserId,
+        /// By this name.
+        name: Arc<str>,
+    },
+    /// The login was refused.
+    LoginRefused(Refusal),
+    /// The user is in this room by this connection's JOIN, and its answer is in the queue.
+    Joined(ChatId),
+    /// The user is no longer in this chat, by whosever doing.
+    Left(ChatId),
+    /// The answer to the request that was under way is in the queue.
+    Answered,
+    /// The server stops.
+    Shutdown,
+}

@@ -1,0 +1,389 @@
+//! What one connection may do and what state it is in: sans-IO.
+//!
+//! The contract: hand it one thing with a `handle_*` method, with the time; then drain [`Session::poll_effect`]
+//! and do what it says, in order; then ask [`Session::wants_input`] before the next input, and
+//! [`Session::poll_timeout`] for when to call [`Session::handle_timeout`]. The same inputs at the same times
+//! give the same effects.
+//!
+//! It knows frames, policy and names; it knows no socket, no store, no other connection, and never asks for
+//! the time.
+//!
+//! ```text
+//!                HELLO              Welcomed
+//!  AwaitingHello ─────► LoggingIn ──────────► Open ──┐ BYE, end of input,
+//!        │                  │                  │     │ a fatal error, shutdown
+//!        └── fatal ─────────┴──── fatal ───────┴─────┴──► Ending ──► Over
+//!                                       (answers what came before)
+//! ```
+
+mod effect;
+mod hello;
+mod message;
+mod request;
+#[cfg(test)]
+mod tests;
+mod timers;
+
+use crate::delivery;
+use crate::error::Refusal;
+use crate::id::{ChatId, ConnId, Now, UserId};
+use crate::policy::Policy;
+use chatwire_codec::frame::{self, kind};
+use chatwire_codec::{Code, DecodeError, Event, Frame, SkipReason};
+pub use effect::{Effect, Greeted, Notice, Query, QueryKind};
+use message::Draft;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use timers::{Due, Timers};
+
+/// Messages of one connection that may wait for their answers; with more it is not read from.
+pub const IN_FLIGHT: u32 = 1024;
+/// How long a fatal error waits for the answers to what came before it.
+const FATAL_DRAIN: Duration = Duration::from_secs(2);
+/// How long a good end waits for them.
+const DRAIN: Duration = Duration::from_secs(4);
+/// Fetches that one connection may have at once.
+pub const FETCHES: usize = 4;
+
+/// The settings that a session goes by.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Zones, hours, guests.
+    pub policy: Policy,
+    /// Silence before a PING, and again before the end.
+    pub heartbeat: Duration,
+    /// From the accept to a whole HELLO.
+    pub hello: Duration,
+    /// How long a frame may stand still.
+    pub frame: Duration,
+    /// How long a connection may take no byte of what waits for it.
+    pub stall: Duration,
+}
+
+/// See the module.
+#[derive(Debug)]
+pub struct Session {
+    rules: Arc<Rules>,
+    conn: ConnId,
+    state: State,
+    timers: Timers,
+    effects: VecDeque<Effect>,
+    /// Messages that were submitted and not yet answered.
+    in_flight: u32,
+    /// Whether secrets would be safe on this connection.
+    is_private: bool,
+}
+
+#[derive(Debug)]
+enum State {
+    AwaitingHello,
+    LoggingIn { zone: chrono_tz::Tz },
+    Open(Box<Open>),
+    Ending(Ending),
+    Over,
+}
+
+/// A connection that may chat.
+#[derive(Debug)]
+struct Open {
+    user: UserId,
+    name: Arc<str>,
+    zone: chrono_tz::Tz,
+    /// The room that it joined last; `None`: the home chat.
+    current: Option<ChatId>,
+    /// A TO whose content has not come yet.
+    draft: Option<Draft>,
+    /// What the body that is coming belongs to, or `None` if it is passed over.
+    body: Option<Body>,
+    /// A request, or a body's end, whose outcome must be known before anything else is looked at.
+    waits: bool,
+    /// Fetches that are running.
+    fetches: Vec<u32>,
+}
+
+#[derive(Debug)]
+struct Body {
+    draft: Draft,
+    kind: u8,
+}
+
+/// A connection that takes nothing more, and answers what came before.
+#[derive(Debug)]
+struct Ending {
+    last: Vec<u8>,
+    /// Whether a request is still under way.
+    waits: bool,
+}
+
+impl Session {
+    /// A connection that was accepted now. `is_private`: from this machine, or encrypted.
+    #[must_use]
+    pub fn new(rules: Arc<Rules>, conn: ConnId, is_private: bool, now: Instant) -> Self {
+        let timers = Timers::new(&rules, now);
+        let (state, effects) = (State::AwaitingHello, VecDeque::new());
+        Session { rules, conn, state, timers, effects, in_flight: 0, is_private }
+    }
+
+    /// The next thing to be done.
+    pub fn poll_effect(&mut self) -> Option<Effect> {
+        self.effects.pop_front()
+    }
+
+    /// Whether the next event may be handed in. Where not, what has come must wait.
+    #[must_use]
+    pub fn wants_input(&self) -> bool {
+        match &self.state {
+            State::AwaitingHello => true,
+            State::Open(open) => !open.waits && self.in_flight < IN_FLIGHT && self.effects.is_empty(),
+            State::LoggingIn { .. } | State::Ending(_) | State::Over => false,
+        }
+    }
+
+    /// Whether the body that is coming is to be kept.
+    #[must_use]
+    pub fn keeps_body(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.body.is_some())
+    }
+
+    /// Whether it is over, or about to be: nothing that the client sends matters any more.
+    #[must_use]
+    pub fn is_ending(&self) -> bool {
+        matches!(self.state, State::Ending(_) | State::Over)
+    }
+
+    /// When to call [`Session::handle_timeout`] at the latest.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// Bytes came; `inside` tells whether a frame has begun and not ended behind them.
+    pub fn handle_read(&mut self, now: Instant, n: usize, inside: bool) {
+        self.timers.read(now, n, inside);
+    }
+
+    /// Whether the connection is being read from.
+    pub fn handle_reading(&mut self, now: Instant, reading: bool) {
+        self.timers.reading(now, reading);
+    }
+
+    /// Bytes were written; `waits` tells whether there are more to be.
+    pub fn handle_written(&mut self, now: Instant, waits: bool) {
+        self.timers.written(now, waits);
+    }
+
+    /// The PING of [`Effect::Ping`] is on its way.
+    pub fn handle_ping_sent(&mut self, now: Instant) {
+        self.timers.ping_sent(now);
+    }
+
+    /// A piece of the client's stream. A body's chunks need not be handed in.
+    pub fn handle_event(&mut self, now: Now, event: Event<'_>) {
+        match event {
+            Event::Frame(frame) => self.frame(now, frame),
+            Event::BodyStart { kind, .. } => self.body_start(now, kind),
+            Event::BodyChunk(_) => {}
+            Event::BodyEnd => self.body_end(),
+            Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
+        }
+    }
+
+    /// The client's stream cannot be followed further.
+    pub fn handle_decode_error(&mut self, now: Instant, error: &DecodeError) {
+        self.fatal(now, &Refusal::new(error.code(), error.to_string()), error.kind);
+    }
+
+    /// The client has ended its side of the stream.
+    pub fn handle_eof(&mut self, now: Instant) {
+        match self.state {
+            State::AwaitingHello | State::LoggingIn { .. } => self.over(Vec::new()),
+            State::Open(_) => self.end(now, DRAIN, delivery::bye(0, "")),
+            State::Ending(_) | State::Over => {}
+        }
+    }
+
+    /// Something that the hub or the connection's own tasks have to say.
+    pub fn handle_notice(&mut self, now: Instant, notice: Notice) {
+        match notice {
+            Notice::Welcomed { user, name } => self.welcomed(user, name),
+            Notice::LoginRefused(refusal) => self.fatal(now, &refusal, kind::HELLO),
+            Notice::Joined(chat) => self.with_open(|open| open.current = Some(chat)),
+            Notice::Left(chat) => self.with_open(|open| {
+                if open.current == Some(chat) {
+                    open.current = None;
+                }
+            }),
+            Notice::Answered => self.answered_request(),
+            Notice::Shutdown => self.shutdown(now),
+        }
+    }
+
+    /// So many messages have been answered.
+    pub fn handle_answered(&mut self, count: u32) {
+        self.in_flight = self.in_flight.saturating_sub(count);
+        self.finish_if_drained();
+    }
+
+    /// The server has failed this connection: it cannot be given what it must have.
+    pub fn handle_failure(&mut self, now: Instant) {
+        self.fatal(now, &Refusal::internal(), delivery::ABOUT_NOTHING);
+    }
+
+    /// A fetch has sent all that it was to send.
+    pub fn handle_fetch_done(&mut self, req: u32) {
+        self.with_open(|open| open.fetches.retain(|running| *running != req));
+    }
+
+    /// A fetch has begun.
+    pub fn handle_fetch_begun(&mut self, req: u32) {
+        self.with_open(|open| open.fetches.push(req));
+    }
+
+    /// A time of [`Session::poll_timeout`] has come.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        match self.timers.due(now) {
+            None => {}
+            Some(Due::Ping) => {
+                let ping = delivery::bytes_of(&frame::Ping { bytes: b"" });
+                self.effects.push_back(Effect::Ping(ping));
+            }
+            Some(Due::Drain) => self.finish(),
+            Some(Due::Stall) => self.over(Vec::new()),
+            Some(Due::Timeout(text)) => {
+                self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
+            }
+        }
+    }
+
+    fn frame(&mut self, now: Now, frame: Frame<'_>) {
+        match &mut self.state {
+            State::AwaitingHello => match frame {
+                Frame::Hello(hello) => self.hello(now, &hello),
+                other => self.malformed(now, other.kind(), "HELLO must come first"),
+            },
+            State::Open(open) => {
+                let is_content = delivery::is_content(frame.kind());
+                if open.draft.is_some() && !is_content {
+                    return self.malformed(now, frame.kind(), "TO must be followed by content");
+                }
+                self.open_frame(now, frame);
+            }
+            State::LoggingIn { .. } | State::Ending(_) | State::Over => {}
+        }
+    }
+
+    fn open_frame(&mut self, now: Now, frame: Frame<'_>) {
+        match frame {
+            Frame::Text(text) => self.text(now, text.text),
+            Frame::Media(media) => self.reference(now, &media),
+            Frame::To(to) => self.to(now, &to),
+            Frame::Ping(ping) => {
+                let pong = delivery::bytes_of(&frame::Pong { bytes: ping.bytes });
+                self.effects.push_back(Effect::Urgent(pong));
+            }
+            Frame::Bye(_) => self.end(now.instant, DRAIN, delivery::bye(0, "")),
+            Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
+            // Not answered, and nobody is told yet; a CHUNK of no running transfer is ignored by the page.
+            Frame::Chunk(chunk) if chunk.bytes.is_empty() => {
+                self.malformed(now, kind::CHUNK, "a CHUNK without bytes");
+            }
+            Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
+            request => self.request(now, &request),
+        }
+    }
+
+    /// A frame that the decoder passes over.
+    fn skipped(&mut self, kind: u8, reason: SkipReason) {
+        let refusal = match reason {
+            SkipReason::Unknown { .. } if kind >= 0x80 => return,
+            SkipReason::Unknown { .. } => {
+                Refusal::new(Code::Unsupported, format!("the server takes no frames of type {kind:#04x}"))
+            }
+            SkipReason::TooLarge { limit } => {
+                Refusal::new(Code::TooLarge, format!("larger than the {limit} bytes that are allowed"))
+            }
+        };
+        if delivery::is_content(kind) {
+            return self.refuse_message(kind, refusal);
+        }
+        let req = match reason {
+            SkipReason::Unknown { req } if (0x40..=0x6F).contains(&kind) => req,
+            _ => 0,
+        };
+        self.send_error(kind, req.into(), &refusal);
+    }
+
+    fn with_open(&mut self, change: impl FnOnce(&mut Open)) {
+        if let State::Open(open) = &mut self.state {
+            change(open);
+        }
+    }
+
+    fn send_error(&mut self, about: u8, reference: u64, refusal: &Refusal) {
+        log::debug!("connection {}: frame type {about:#04x} refused: {refusal}", self.conn);
+        let mut out = Vec::new();
+        delivery::error(&mut out, about, reference, refusal);
+        self.effects.push_back(Effect::Send(out));
+    }
+
+    fn malformed(&mut self, now: Now, about: u8, text: &'static str) {
+        self.fatal(now.instant, &Refusal::new(Code::Malformed, text), about);
+    }
+}
+
+/// The end.
+impl Session {
+    /// An error that ends the connection, in its place among the answers.
+    fn fatal(&mut self, now: Instant, refusal: &Refusal, about: u8) {
+        log::debug!("connection {}: ends: {refusal}", self.conn);
+        let mut last = Vec::new();
+        delivery::error(&mut last, about, 0, refusal);
+        self.end(now, FATAL_DRAIN, last);
+    }
+
+    fn shutdown(&mut self, now: Instant) {
+        self.end(now, DRAIN, delivery::bye(1, "the server is shutting down; come back in a few seconds"));
+    }
+
+    /// Takes nothing more; `last` is sent when all is answered, or when `within` is over.
+    fn end(&mut self, now: Instant, within: Duration, last: Vec<u8>) {
+        let waits = match &self.state {
+            State::Open(open) => open.waits,
+            State::AwaitingHello | State::LoggingIn { .. } => false,
+            State::Ending(_) | State::Over => return,
+        };
+        self.timers.ending(Some(now + within));
+        self.state = State::Ending(Ending { last, waits });
+        self.finish_if_drained();
+    }
+
+    fn answered_request(&mut self) {
+        match &mut self.state {
+            State::Open(open) => open.waits = false,
+            State::Ending(ending) => ending.waits = false,
+            _ => {}
+        }
+        self.finish_if_drained();
+    }
+
+    fn finish_if_drained(&mut self) {
+        if self.in_flight == 0 && matches!(&self.state, State::Ending(ending) if !ending.waits) {
+            self.finish();
+        }
+    }
+
+    fn finish(&mut self) {
+        if let State::Ending(ending) = &mut self.state {
+            let last = std::mem::take(&mut ending.last);
+            self.over(last);
+        }
+    }
+
+    fn over(&mut self, last: Vec<u8>) {
+        self.state = State::Over;
+        self.timers.ending(None);
+        self.effects.push_back(Effect::Mute);
+        self.effects.push_back(Effect::Finish(last));
+    }
+}

@@ -1,0 +1,137 @@
+//! Requests: each is held up until everything before it has been answered, and holds up what is behind it.
+
+use super::{Effect, FETCHES, Query, QueryKind, Session, State};
+use crate::delivery;
+use crate::error::Refusal;
+use crate::id::{ChatId, MediaId, Now, UserId};
+use crate::names;
+use crate::store::{Join, Leave, Op, Sync, Target};
+use chatwire_codec::frame;
+use chatwire_codec::{Code, Frame};
+
+/// The most rows or messages that an answer has.
+const LIMIT: u16 = 200;
+
+/// JOIN's flag: stay in the current room too.
+const STAY: u8 = 1;
+/// HISTORY's flag: the oldest, not the newest.
+const OLDEST: u8 = 1;
+
+impl Session {
+    pub(super) fn request(&mut self, now: Now, request: &Frame<'_>) {
+        let Some(req) = number(request) else { return };
+        let State::Open(open) = &self.state else { return };
+        if req == 0 || open.fetches.contains(&req) {
+            return self.malformed(
+                now,
+                request.kind(),
+                "req must be neither 0 nor that of a running transfer",
+            );
+        }
+        if matches!(request, Frame::Participants(of) if of.chat != 0 && !of.room.is_empty()) {
+            return self.malformed(now, request.kind(), "PARTICIPANTS names both a chat and a room");
+        }
+        match self.effect_of(req, request) {
+            Ok(effect) => {
+                self.with_open(|open| open.waits = true);
+                self.effects.push_back(effect);
+            }
+            Err(refusal) => self.send_error(request.kind(), req.into(), &refusal),
+        }
+    }
+
+    fn effect_of(&mut self, req: u32, request: &Frame<'_>) -> Result<Effect, Refusal> {
+        let State::Open(open) = &self.state else { return Err(Refusal::internal()) };
+        let (conn, user, current) = (self.conn, open.user, open.current);
+        let query = |kind| Ok(Effect::Query(Query { req, user, kind }));
+        match request {
+            Frame::Join(join) => {
+                let leave = if join.flags & STAY == 0 { current } else { None };
+                let room = room_name(join.room)?;
+                Ok(Effect::Submit(Op::Join(Join { conn, user, req, room, leave })))
+            }
+            Frame::Leave(leave) => {
+                let chat = if leave.chat == 0 { current } else { Some(ChatId(leave.chat)) };
+                Ok(Effect::Submit(Op::Leave(Leave { conn, user, req, chat })))
+            }
+            Frame::Sync(sync) => {
+                let (chat, after) = (ChatId(sync.chat), sync.after);
+                Ok(Effect::Submit(Op::Sync(Sync { conn, user, req, chat, after })))
+            }
+            Frame::Rooms(rooms) => {
+                query(QueryKind::Rooms { after: rooms.after.into(), limit: limit(rooms.limit) })
+            }
+            Frame::Participants(wanted) => query(QueryKind::Participants {
+                chat: participants_of(wanted, current),
+                after: UserId(wanted.after),
+                limit: limit(wanted.limit),
+            }),
+            Frame::History(history) => query(QueryKind::History {
+                chat: ChatId(history.chat),
+                before: history.before,
+                after: history.after,
+                limit: limit(history.limit),
+                oldest: history.flags & OLDEST != 0,
+            }),
+            Frame::Fetch(_) if open.fetches.len() >= FETCHES => {
+                let text = format!("{FETCHES} fetches are running; wait for one of them to end");
+                Err(Refusal::new(Code::RateLimited, text))
+            }
+            Frame::Fetch(fetch) => query(QueryKind::Fetch {
+                media: MediaId(fetch.media),
+                offset: fetch.offset,
+                length: fetch.length,
+            }),
+            Frame::Cancel(cancel) => Ok(self.cancel(req, cancel.transfer)),
+            _ => Err(Refusal::new(Code::Unsupported, "this server does not serve this request yet")),
+        }
+    }
+
+    /// Also where no such transfer is running: it may have ended while the CANCEL was on its way.
+    fn cancel(&mut self, req: u32, transfer: u32) -> Effect {
+        self.handle_fetch_done(transfer);
+        Effect::CancelFetch(transfer, delivery::bytes_of(&frame::Cancelled { req }))
+    }
+}
+
+fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Target {
+    match (wanted.chat, wanted.room) {
+        (0, "") => Target::Current(current),
+        (0, room) => Target::Room(room.into()),
+        (chat, _) => Target::Chat(ChatId(chat)),
+    }
+}
+
+/// The name of a room that may be joined, and made if it is missing.
+fn room_name(name: &str) -> Result<Box<str>, Refusal> {
+    let name = names::check(name)?;
+    if names::is_reserved(&name) && *names::key(&name) != *names::ALL {
+        return Err(Refusal::new(Code::Conflict, "this name is reserved; choose another"));
+    }
+    Ok(name)
+}
+
+fn limit(wanted: u16) -> u16 {
+    if wanted == 0 { LIMIT } else { wanted.min(LIMIT) }
+}
+
+/// A request's `req`; `None` for what is no request.
+fn number(request: &Frame<'_>) -> Option<u32> {
+    match request {
+        Frame::Join(r) => Some(r.req),
+        Frame::Leave(r) => Some(r.req),
+        Frame::Rooms(r) => Some(r.req),
+        Frame::Participants(r) => Some(r.req),
+        Frame::Chats(r) => Some(r.req),
+        Frame::Create(r) => Some(r.req),
+        Frame::Invite(r) => Some(r.req),
+        Frame::Remove(r) => Some(r.req),
+        Frame::History(r) => Some(r.req),
+        Frame::Sync(r) => Some(r.req),
+        Frame::Read(r) => Some(r.req),
+        Frame::Upload(r) => Some(r.req),
+        Frame::Fetch(r) => Some(r.req),
+        Frame::Cancel(r) => Some(r.req),
+        _ => None,
+    }
+}

@@ -1,0 +1,136 @@
+//! Deadlines, silence and the end.
+
+use super::*;
+
+#[test]
+fn no_hello_in_time_ends_the_connection() {
+    let mut story = story();
+    assert!(story.wait(10 * SECOND - Duration::from_millis(1)).is_empty());
+    let effects = story.wait(Duration::from_millis(1));
+    assert_eq!(ends_with_error(&effects), (Code::Timeout, 0, delivery::ABOUT_NOTHING));
+}
+
+#[test]
+fn silence_leads_to_a_ping_and_further_silence_to_the_end() {
+    let mut story = open();
+    assert!(matches!(story.wait(30 * SECOND)[..], [Effect::Ping(_)]));
+    // The second spell begins when the PING was really written.
+    assert!(story.wait(100 * SECOND).is_empty());
+    story.session.handle_ping_sent(story.now.instant);
+    assert!(story.wait(29 * SECOND).is_empty());
+    assert_eq!(ends_with_error(&story.wait(SECOND)).0, Code::Timeout);
+}
+
+#[test]
+fn any_byte_ends_the_silence() {
+    let mut story = open();
+    story.wait(30 * SECOND);
+    story.session.handle_ping_sent(story.now.instant);
+    story.wait(29 * SECOND);
+    story.read(1, false);
+    assert!(story.wait(29 * SECOND).is_empty());
+    assert!(matches!(story.wait(SECOND)[..], [Effect::Ping(_)]));
+}
+
+#[test]
+fn a_client_that_is_not_read_from_is_not_silent() {
+    let mut story = open();
+    story.session.handle_reading(story.now.instant, false);
+    assert!(story.wait(100 * SECOND).is_empty());
+    story.session.handle_reading(story.now.instant, true);
+    assert!(story.wait(29 * SECOND).is_empty());
+    assert!(matches!(story.wait(SECOND)[..], [Effect::Ping(_)]));
+}
+
+#[test]
+fn a_frame_that_stands_still_ends_the_connection() {
+    let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
+    story.read(3, true);
+    assert!(story.wait(29 * SECOND).is_empty());
+    story.read(1, true);
+    assert!(story.wait(29 * SECOND).is_empty());
+    assert_eq!(ends_with_error(&story.wait(SECOND)).0, Code::Timeout);
+}
+
+#[test]
+fn a_frame_that_crawls_ends_the_connection_and_one_that_walks_does_not() {
+    let after_a_minute = |bytes_per_sec: usize| {
+        let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
+        let mut effects = Vec::new();
+        for _ in 0..=60 {
+            story.read(bytes_per_sec, true);
+            effects.extend(story.wait(SECOND));
+        }
+        effects
+    };
+    assert_eq!(ends_with_error(&after_a_minute(1000)).0, Code::Timeout);
+    assert!(after_a_minute(1100).is_empty());
+}
+
+#[test]
+fn whole_frames_may_come_as_slowly_as_they_like() {
+    let mut story = open();
+    for _ in 0..100 {
+        story.read(5, false);
+        assert!(story.wait(29 * SECOND).is_empty());
+    }
+}
+
+#[test]
+fn a_reader_that_stands_still_is_let_go_without_words() {
+    let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
+    story.session.handle_written(story.now.instant, true);
+    assert!(story.wait(299 * SECOND).is_empty());
+    let effects = story.wait(SECOND);
+    assert!(matches!(&effects[..], [Effect::Mute, Effect::Finish(last)] if last.is_empty()), "{effects:?}");
+}
+
+#[test]
+fn a_fatal_error_waits_for_the_answers_to_what_came_before_it() {
+    let mut story = open();
+    story.send(Text { text: "hi" });
+    assert!(story.send(hello()).is_empty());
+    assert!(!story.session.wants_input());
+    story.session.handle_answered(1);
+    assert_eq!(ends_with_error(&story.drain()).0, Code::Malformed);
+}
+
+#[test]
+fn a_fatal_error_waits_two_seconds_at_most() {
+    let mut story = open();
+    story.send(Text { text: "hi" });
+    story.send(hello());
+    assert!(story.wait(Duration::from_millis(1999)).is_empty());
+    assert_eq!(ends_with_error(&story.wait(Duration::from_millis(1))).0, Code::Malformed);
+}
+
+#[test]
+fn bye_is_answered_when_all_before_it_is() {
+    let check = |end: fn(&mut Story) -> Vec<Effect>, code: u8| {
+        let mut story = open();
+        story.send(Text { text: "hi" });
+        assert!(end(&mut story).is_empty());
+        story.session.handle_answered(1);
+        match &story.drain()[..] {
+            [Effect::Mute, Effect::Finish(last)] => assert_eq!((last[0], last[6]), (kind::BYE, code)),
+            other => panic!("{other:?}"),
+        }
+    };
+    check(|story| story.send(Bye::default()), 0);
+    check(|story| story.notice(Notice::Shutdown), 1);
+    check(
+        |story| {
+            story.session.handle_eof(story.now.instant);
+            story.drain()
+        },
+        0,
+    );
+}
+
+#[test]
+fn an_end_waits_for_the_request_under_way() {
+    let mut story = open();
+    story.send(Rooms { req: 1, ..Rooms::default() });
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    assert!(matches!(story.notice(Notice::Answered)[..], [Effect::Mute, Effect::Finish(_)]));
+}
