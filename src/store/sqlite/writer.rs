@@ -234,7 +234,6 @@ impl Writer {
             log::error!("store: cannot write: {error}");
         }
         self.failing = true;
-        self.cache.clear();
         fault::refusal(error)
     }
 

@@ -144,6 +144,37 @@ fn a_statement_that_fails_fails_alone() {
 }
 
 #[test]
+fn what_comes_after_a_transaction_that_sqlite_ended_is_in_one_of_its_own() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    trap(&rig, "rollback", "SELECT RAISE(ROLLBACK, 'as after a failed write')");
+    let mut rig = rig.reopen_unstarted();
+    for word in ["first", "rollback", "after", "all"] {
+        rig.store.submit(Op::Append(said(ann, all(), 0, word)));
+    }
+    rig.start();
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(stored(rig.outcome()).seq, 1);
+    assert_eq!(stored(rig.outcome()).seq, 2);
+    assert_eq!(rig.all_of(ChatId::ALL).iter().map(text).collect::<Vec<_>>(), ["after", "all"]);
+}
+
+#[test]
+fn a_message_whose_media_fails_leaves_no_gap() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let sql = "CREATE TRIGGER trap BEFORE INSERT ON media WHEN NEW.size = 666
+               BEGIN SELECT RAISE(ABORT, 'as after a failed read'); END";
+    rig.other().execute_batch(sql).unwrap();
+    rig.say(ann, all(), "one");
+    let bad = Content::Media(Arc::new(Media { size: 666, ..picture(1) }));
+    assert_eq!(code(rig.send(sent(ann, all(), 0, bad))), Code::Internal);
+    assert_eq!(rig.say(ann, all(), "two").seq, 2);
+    assert_eq!(seqs(&rig.all_of(ChatId::ALL)), [1, 2]);
+}
+
+#[test]
 fn a_full_disk_is_said_and_got_over() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");

@@ -74,6 +74,7 @@ fn a_room_without_members_and_messages_is_deleted_and_its_id_is_not_given_again(
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
     let empty = rig.join(ann, "tea", None).chat;
+    assert!(!rig.join(ann, "tea", None).created, "it is found by name now");
     assert_eq!(&*rig.leave(ann, Some(empty)).unwrap().room, "tea");
     assert_eq!(rig.leave(ann, Some(empty)).unwrap_err().code, Code::NotFound);
     let second = rig.join(ann, "tea", None);
