@@ -179,21 +179,28 @@ impl Spool {
         if matches!(self.verdict, Verdict::IsNot) { Err(bad_media()) } else { Ok(()) }
     }
 
-    /// A name lasts when the folder that it stands in is synced, and that one's name in its own.
+    /// A name lasts when the folder that it stands in is synced, and that one's name in its own. Both are,
+    /// whether or not they are new: who made them may have crashed before.
     fn keep(&mut self, id: &MediaId) -> io::Result<()> {
-        self.write_back.finish()?;
-        self.file.sync_all()?;
         let (folder, name) = place(id);
         let media = self.data.join(MEDIA);
         let folder = media.join(folder);
-        // Whether or not it is new: who made it may have crashed before the sync.
-        match fs::create_dir(&folder) {
-            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => return Err(e),
-            _ => sync_folder(&media)?,
+        let path = folder.join(name);
+        if !self.is_there(&path) {
+            self.write_back.finish()?;
+            self.file.sync_all()?;
+            make_folder(&folder)?;
+            fs::rename(&self.tmp.0, &path)?;
         }
-        // The same bytes may be there already. Theirs is the same name, and readers keep what they opened.
-        fs::rename(&self.tmp.0, folder.join(name))?;
-        sync_folder(&folder)
+        sync_folder(&folder)?;
+        sync_folder(&media)
+    }
+
+    /// Whether the same bytes have been stored before. What has a final name is whole, so to replace it would
+    /// cost a sync and the freeing of the old file, and change nothing. The size guards against a file that
+    /// was cut by hand.
+    fn is_there(&self, path: &Path) -> bool {
+        fs::metadata(path).is_ok_and(|stored| stored.len() == self.size)
     }
 }
 
@@ -245,6 +252,13 @@ fn place(id: &MediaId) -> (String, String) {
     let hex = id.to_string();
     let (folder, name) = hex.split_at(2);
     (folder.to_owned(), name.to_owned())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
 }
 
 fn sync_folder(path: &Path) -> io::Result<()> {

@@ -93,11 +93,18 @@ impl Writer {
         })
     }
 
-    /// The chat that the message goes to, checked for its sender.
+    /// Where the message goes, checked for its sender.
     fn place(&mut self, append: &Append) -> Done<Place> {
-        let Some(chat) = self.named(append)? else {
-            let Target::User(name) = &append.target else { return Err(chat::no_chat()) };
-            return self.place_beside(append, name);
+        let chat = match &append.target {
+            Target::User(name) => {
+                let other = self.addressee(append.user, name)?;
+                match self.cache.pair(&self.db, append.user, other)? {
+                    Some(chat) => chat,
+                    None if append.reply_to > 0 => return Err(no_message()),
+                    None => return Ok(Place::New(other)),
+                }
+            }
+            _ => self.named(append)?.ok_or_else(chat::no_chat)?,
         };
         let head = self.cache.admit(&self.db, append.user, chat)?;
         if append.reply_to > head.last_seq {
@@ -106,27 +113,25 @@ impl Writer {
         Ok(Place::Chat(chat))
     }
 
-    /// The place of a message that begins a direct chat.
-    fn place_beside(&mut self, append: &Append, name: &str) -> Done<Place> {
-        let other = chat::user(&self.db, name)?.filter(|other| *other != append.user);
+    /// The other side of a direct chat. The assistant is none: everybody has a home chat with it.
+    fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
+        let found = chat::user(&self.db, name)?;
+        let other =
+            found.filter(|user| !user.is_deleted && user.id != sender && user.id != UserId::ASSISTANT);
         let other = other.ok_or_else(|| Fault::new(Code::NotFound, "there is no such user to write to"))?;
-        if append.reply_to > 0 {
-            return Err(no_message());
-        }
-        Ok(Place::New(other))
+        Ok(other.id)
     }
 
-    /// The chat that the message names, if there is one, whoever may be in it.
+    /// The chat that the message names, if there is one, whether or not it may go there.
     fn named(&mut self, append: &Append) -> rusqlite::Result<Option<ChatId>> {
         match &append.target {
             Target::Current(Some(chat)) | Target::Chat(chat) => Ok(Some(*chat)),
             Target::Current(None) => self.cache.pair(&self.db, UserId::ASSISTANT, append.user),
             Target::Room(name) => self.cache.room(&self.db, &names::key(name)),
-            Target::User(name) => {
-                // The assistant is no user in this sense, so no home chat is found here.
-                let Some(other) = chat::user(&self.db, name)? else { return Ok(None) };
-                self.cache.pair(&self.db, append.user, other)
-            }
+            Target::User(name) => match chat::user(&self.db, name)? {
+                Some(other) => self.cache.pair(&self.db, append.user, other.id),
+                None => Ok(None),
+            },
         }
     }
 

@@ -27,6 +27,12 @@ pub(super) struct Head {
     pub(super) last_at: Micros,
 }
 
+/// A user who was found by name.
+pub(super) struct Named {
+    pub(super) id: UserId,
+    pub(super) is_deleted: bool,
+}
+
 /// `chat << 32 | seq`. A client may name chats and seqs that cannot be: those become ids that are not.
 pub(super) fn message_id(chat: ChatId, seq: Seq) -> i64 {
     let id = chat.0.min(MAX_CHAT + 1) << SEQ_BITS | seq.min(MAX_SEQ);
@@ -120,10 +126,12 @@ pub(super) fn room(db: &Connection, key: &str) -> rusqlite::Result<Option<ChatId
         .optional()
 }
 
-/// The user with this name that one may write to.
-pub(super) fn user(db: &Connection, name: &str) -> rusqlite::Result<Option<UserId>> {
-    db.prepare_cached("SELECT id FROM users WHERE name_key = ?1 AND deleted_at IS NULL AND kind <> 2")?
-        .query_row(params![names::key(name)], |row| id_at(row, 0).map(UserId))
+/// The user who has this name.
+pub(super) fn user(db: &Connection, name: &str) -> rusqlite::Result<Option<Named>> {
+    db.prepare_cached("SELECT id, deleted_at IS NOT NULL FROM users WHERE name_key = ?1")?
+        .query_row(params![names::key(name)], |row| {
+            Ok(Named { id: UserId(id_at(row, 0)?), is_deleted: row.get(1)? })
+        })
         .optional()
 }
 

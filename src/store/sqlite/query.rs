@@ -125,7 +125,7 @@ fn named(db: &Connection, asker: UserId, target: &Target) -> Done<ChatId> {
         Target::Room(name) => chat::room(db, &names::key(name))?.ok_or_else(chat::no_chat),
         Target::User(name) => {
             let other = chat::user(db, name)?.ok_or_else(chat::no_chat)?;
-            chat::of_pair(db, asker, other)?.ok_or_else(chat::no_chat)
+            chat::of_pair(db, asker, other.id)?.ok_or_else(chat::no_chat)
         }
     }
 }

@@ -1,1 +1,264 @@
+//! Scripts against a store in a folder of its own: do, expect.
 
+mod append;
+mod failure;
+mod login;
+mod query;
+mod rooms;
+
+use super::{Options, SqliteStore};
+use crate::config::Durability;
+use crate::error::Refusal;
+use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
+use crate::store::{
+    Append, Appended, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login, Media,
+    Message, Op, Outcome, Store, Sync, Synced, Target, Who,
+};
+use chatwire_codec::{Code, MediaKind};
+use std::collections::VecDeque;
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use tempfile::TempDir;
+
+const CONN: ConnId = ConnId(7);
+const REQ: u32 = 42;
+const PERMIT: u32 = 3;
+const SECOND: Micros = 1_000_000;
+const HOUR: Micros = 3600 * SECOND;
+/// When a test begins.
+const DAWN: Micros = 1_700_000_000 * SECOND;
+
+/// A store, its clock, and what it has committed.
+struct Rig {
+    store: SqliteStore,
+    now: Arc<AtomicI64>,
+    batches: Receiver<Vec<Committed>>,
+    sender: Sender<Vec<Committed>>,
+    came: VecDeque<Committed>,
+    dir: TempDir,
+}
+
+impl Rig {
+    fn new() -> Rig {
+        let rig = Rig::unstarted();
+        rig.start();
+        rig
+    }
+
+    /// What is submitted before the start comes in one batch.
+    fn unstarted() -> Rig {
+        let now = Arc::new(AtomicI64::new(DAWN));
+        Rig::on(tempfile::tempdir().unwrap(), now)
+    }
+
+    fn on(dir: TempDir, now: Arc<AtomicI64>) -> Rig {
+        let (sender, batches) = channel();
+        let store = SqliteStore::open(options(dir.path().to_owned(), &now)).unwrap();
+        Rig { store, now, batches, sender, came: VecDeque::new(), dir }
+    }
+
+    fn start(&self) {
+        self.store.start(Arc::new(Collector(Mutex::new(self.sender.clone())))).unwrap();
+    }
+
+    /// Ends the run and begins another on the same data.
+    fn reopen(self) -> Rig {
+        let rig = self.reopen_unstarted();
+        rig.start();
+        rig
+    }
+
+    fn reopen_unstarted(self) -> Rig {
+        let Rig { store, now, dir, .. } = self;
+        drop(store);
+        Rig::on(dir, now)
+    }
+
+    fn pass(&self, time: Micros) {
+        self.now.fetch_add(time, Ordering::Relaxed);
+    }
+
+    /// A connection of another process, such as the operator's.
+    fn other(&self) -> rusqlite::Connection {
+        rusqlite::Connection::open(super::open::database(self.dir.path())).unwrap()
+    }
+
+    fn ask(&mut self, op: Op) -> Committed {
+        self.store.submit(op);
+        self.next()
+    }
+
+    fn next(&mut self) -> Committed {
+        while self.came.is_empty() {
+            self.came.extend(self.batches.recv_timeout(Duration::from_secs(20)).unwrap());
+        }
+        self.came.pop_front().unwrap()
+    }
+
+    fn login(&mut self, who: Who, device: &str, token: u8) -> Result<LoggedIn, Refusal> {
+        let login = Login { conn: CONN, who, device: device.into(), new_token: [token; 32] };
+        match self.ask(Op::Login(login)) {
+            Committed::Login(CONN, done) => done,
+            other => panic!("not a login: {other:?}"),
+        }
+    }
+
+    /// A guest who chose this name.
+    fn guest(&mut self, name: &str) -> UserId {
+        let token = name.bytes().fold(0, u8::wrapping_add);
+        self.login(Who::Guest { name: Some(name.into()) }, "phone", token).unwrap().user
+    }
+
+    fn send(&mut self, append: Append) -> Outcome {
+        self.store.submit(Op::Append(append));
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> Outcome {
+        match self.next() {
+            Committed::Append(Appended { permit: PERMIT, outcome, .. }) => outcome,
+            other => panic!("not a message: {other:?}"),
+        }
+    }
+
+    fn say(&mut self, user: UserId, target: Target, text: &str) -> Message {
+        stored(self.send(said(user, target, 0, text)))
+    }
+
+    fn join(&mut self, user: UserId, room: &str, leave: Option<ChatId>) -> Joined {
+        let join = Join { conn: CONN, user, req: REQ, room: room.into(), leave };
+        match self.ask(Op::Join(join)) {
+            Committed::Join(CONN, REQ, done) => done.unwrap(),
+            other => panic!("not a join: {other:?}"),
+        }
+    }
+
+    fn leave(&mut self, user: UserId, chat: Option<ChatId>) -> Result<Left, Refusal> {
+        match self.ask(Op::Leave(Leave { conn: CONN, user, req: REQ, chat })) {
+            Committed::Leave(CONN, REQ, done) => done,
+            other => panic!("not a leave: {other:?}"),
+        }
+    }
+
+    fn depart(&mut self, user: UserId) -> Vec<ChatId> {
+        match self.ask(Op::Departed { user }) {
+            Committed::Departed(who, left) if who == user => left.into_iter().map(|left| left.chat).collect(),
+            other => panic!("not a departure: {other:?}"),
+        }
+    }
+
+    fn sync(&mut self, user: UserId, chat: ChatId, after: Seq) -> Result<Synced, Refusal> {
+        match self.ask(Op::Sync(Sync { conn: CONN, user, req: REQ, chat, after })) {
+            Committed::Sync(CONN, REQ, done) => done,
+            other => panic!("not a sync: {other:?}"),
+        }
+    }
+
+    /// Every message of a chat.
+    fn all_of(&self, chat: ChatId) -> Vec<Message> {
+        self.store.messages(chat, 0, Seq::MAX, usize::MAX).unwrap()
+    }
+}
+
+fn options(data: std::path::PathBuf, now: &Arc<AtomicI64>) -> Options {
+    let now = Arc::clone(now);
+    let clock = Arc::new(move || now.load(Ordering::Relaxed));
+    Options { data, durability: Durability::Normal, readers: 2, clock }
+}
+
+struct Collector(Mutex<Sender<Vec<Committed>>>);
+
+impl Consumer for Collector {
+    fn committed(&self, batch: &mut Vec<Committed>) {
+        let _ = self.0.lock().unwrap().send(std::mem::take(batch));
+    }
+}
+
+fn said(user: UserId, target: Target, nonce: u64, text: &str) -> Append {
+    sent(user, target, nonce, Content::Text(text.into()))
+}
+
+fn sent(user: UserId, target: Target, nonce: u64, content: Content) -> Append {
+    Append {
+        conn: Some(CONN),
+        user,
+        user_name: format!("user {user}").into(),
+        nonce,
+        target,
+        reply_to: 0,
+        name: "".into(),
+        about: 0,
+        permit: PERMIT,
+        content: Ok(content),
+        refused: None,
+    }
+}
+
+fn stored(outcome: Outcome) -> Message {
+    match outcome {
+        Outcome::Stored(message) => message,
+        other => panic!("not stored: {other:?}"),
+    }
+}
+
+fn opened(outcome: Outcome) -> (Message, [UserId; 2]) {
+    match outcome {
+        Outcome::Opened(message, users) => (message, users),
+        other => panic!("not opened: {other:?}"),
+    }
+}
+
+fn duplicate(outcome: Outcome) -> (ChatId, Seq) {
+    match outcome {
+        Outcome::Duplicate { chat, seq, .. } => (chat, seq),
+        other => panic!("no duplicate: {other:?}"),
+    }
+}
+
+fn refused(outcome: Outcome) -> Refusal {
+    match outcome {
+        Outcome::Refused(refusal) => refusal,
+        other => panic!("not refused: {other:?}"),
+    }
+}
+
+fn code(outcome: Outcome) -> Code {
+    refused(outcome).code
+}
+
+fn all() -> Target {
+    Target::Chat(ChatId::ALL)
+}
+
+fn room(name: &str) -> Target {
+    Target::Room(name.into())
+}
+
+fn to(name: &str) -> Target {
+    Target::User(name.into())
+}
+
+fn picture(byte: u8) -> Media {
+    Media {
+        id: MediaId([byte; 32]),
+        kind: MediaKind::Image,
+        size: 1234,
+        mime: "image/png".into(),
+        duration_ms: 0,
+        width: 640,
+        height: 480,
+    }
+}
+
+fn seqs(messages: &[Message]) -> Vec<Seq> {
+    messages.iter().map(|message| message.seq).collect()
+}
+
+fn text(message: &Message) -> &str {
+    match &message.content {
+        Content::Text(text) | Content::Reply(text, _) => text,
+        other => panic!("no text: {other:?}"),
+    }
+}

@@ -38,7 +38,7 @@ impl Inbox {
     pub(super) fn push(&self, op: Op) {
         let mut waiting = self.waiting();
         if waiting.closed {
-            log::error!("the store is closed; lost: {op:?}");
+            log::error!("store: a change came after the close and is lost");
             return;
         }
         waiting.ops.push(op);
@@ -234,7 +234,6 @@ impl Writer {
             log::error!("store: cannot write: {error}");
         }
         self.failing = true;
-        self.cache.clear();
         fault::refusal(error)
     }
 

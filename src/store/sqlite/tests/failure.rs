@@ -1,0 +1,201 @@
+//! What goes wrong outside the rules: the folder, the version, the disk.
+
+use super::*;
+use crate::store::sqlite::{OpenError, State};
+
+#[test]
+fn a_second_server_on_the_same_folder_is_refused() {
+    let rig = Rig::new();
+    let error = SqliteStore::open(options(rig.dir.path().to_owned(), &rig.now)).err().unwrap();
+    assert!(matches!(error, OpenError::Locked(_)), "{error}");
+    assert!(error.to_string().contains("another server"));
+    rig.reopen();
+}
+
+#[test]
+fn data_of_a_newer_version_is_refused() {
+    let rig = Rig::new();
+    rig.other().pragma_update(None, "user_version", 99).unwrap();
+    let Rig { store, dir, now, .. } = rig;
+    drop(store);
+    let error = SqliteStore::open(options(dir.path().to_owned(), &now)).err().unwrap();
+    assert!(matches!(error, OpenError::Newer { found: 99, .. }), "{error}");
+    assert!(error.to_string().contains("newer"));
+}
+
+#[test]
+fn the_epoch_lasts_as_long_as_the_data() {
+    let rig = Rig::new();
+    let epoch = rig.store.epoch();
+    assert!(epoch > 0 && epoch < 1 << 53);
+    assert_eq!(rig.reopen().store.epoch(), epoch);
+    assert_ne!(Rig::new().store.epoch(), epoch);
+}
+
+#[test]
+fn a_store_is_started_once() {
+    let rig = Rig::new();
+    let (sender, _receiver) = channel();
+    assert!(rig.store.start(Arc::new(Collector(Mutex::new(sender)))).is_err());
+}
+
+#[test]
+fn the_close_carries_out_what_was_queued() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    for _ in 0..10_000 {
+        rig.store.submit(Op::Append(said(ann, all(), 0, "hi")));
+    }
+    rig.store.close();
+    for seq in 1..=10_000 {
+        assert_eq!(stored(rig.outcome()).seq, seq);
+    }
+    let log = std::fs::metadata(rig.dir.path().join("chatwire.db-wal")).map_or(0, |log| log.len());
+    assert_eq!(log, 0, "the log was brought into the database");
+    assert_eq!(rig.all_of(ChatId::ALL).len(), 10_000, "what is only read can be read on");
+}
+
+/// Makes the store fail at a message that says so.
+fn trap(rig: &Rig, word: &str, deed: &str) {
+    let sql = format!(
+        "CREATE TRIGGER trap_{word} BEFORE INSERT ON messages WHEN NEW.body = '{word}' BEGIN {deed}; END"
+    );
+    rig.other().execute_batch(&sql).unwrap();
+}
+
+/// One batch: a message, `last`, and things that come after.
+fn failing_batch(rig: Rig, ann: UserId, word: &str) -> Rig {
+    let mut rig = rig.reopen_unstarted();
+    rig.store.submit(Op::Sync(Sync { conn: CONN, user: ann, req: REQ, chat: ChatId::ALL, after: 0 }));
+    rig.store.submit(Op::Append(said(ann, room("nowhere"), 0, "x")));
+    rig.store.submit(Op::Append(said(ann, all(), 1, "first")));
+    rig.store.submit(Op::Append(said(ann, all(), 1, "first")));
+    rig.store.submit(Op::Sync(Sync { conn: CONN, user: ann, req: REQ, chat: ChatId::ALL, after: 0 }));
+    let join = Join { conn: CONN, user: ann, req: REQ, room: "tea".into(), leave: None };
+    rig.store.submit(Op::Join(join));
+    rig.store.submit(Op::Append(said(ann, room("tea"), 2, word)));
+    rig.start();
+    let synced = |committed| match committed {
+        Committed::Sync(_, _, done) => done.unwrap().last_seq,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(synced(rig.next()), 0);
+    assert_eq!(code(rig.outcome()), Code::NotFound, "it came before all that was undone");
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(code(rig.outcome()), Code::Internal, "the first copy was undone, so this one is none");
+    assert_eq!(synced(rig.next()), 0);
+    match rig.next() {
+        Committed::Join(_, _, done) => assert_eq!(done.unwrap_err().code, Code::Internal),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    rig
+}
+
+/// Nothing of the failed batch is there, in the tables or in what is remembered.
+fn check_nothing_stayed(rig: &mut Rig, ann: UserId) {
+    assert!(rig.all_of(ChatId::ALL).is_empty());
+    assert_eq!(code(rig.send(said(ann, room("tea"), 0, "x"))), Code::NotFound);
+    let first = stored(rig.send(said(ann, all(), 1, "first")));
+    assert_eq!(first.seq, 1, "neither the seq nor the nonce was used up");
+    assert!(rig.join(ann, "tea", None).created);
+    assert_eq!(rig.say(ann, room("tea"), "hi").seq, 1);
+}
+
+#[test]
+fn a_commit_that_fails_leaves_nothing_behind() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    rig.other()
+        .execute_batch("CREATE TABLE debt (user INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)")
+        .unwrap();
+    trap(&rig, "commit", "INSERT INTO debt VALUES (99999)");
+    let mut rig = failing_batch(rig, ann, "commit");
+    check_nothing_stayed(&mut rig, ann);
+}
+
+#[test]
+fn a_transaction_that_sqlite_ends_by_itself_leaves_nothing_behind() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    trap(&rig, "rollback", "SELECT RAISE(ROLLBACK, 'as after a failed write')");
+    let mut rig = failing_batch(rig, ann, "rollback");
+    check_nothing_stayed(&mut rig, ann);
+}
+
+#[test]
+fn a_statement_that_fails_fails_alone() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    rig.guest("bob");
+    trap(&rig, "abort", "SELECT RAISE(ABORT, 'as after a failed read')");
+    let mut rig = rig.reopen_unstarted();
+    for (target, word) in
+        [(all(), "one"), (all(), "abort"), (to("bob"), "abort"), (to("bob"), "hi"), (all(), "two")]
+    {
+        rig.store.submit(Op::Append(said(ann, target, 0, word)));
+    }
+    rig.start();
+    assert_eq!(stored(rig.outcome()).seq, 1);
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(opened(rig.outcome()).0.seq, 1, "the chat of the failed one was undone");
+    assert_eq!(stored(rig.outcome()).seq, 2);
+}
+
+#[test]
+fn what_comes_after_a_transaction_that_sqlite_ended_is_in_one_of_its_own() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    trap(&rig, "rollback", "SELECT RAISE(ROLLBACK, 'as after a failed write')");
+    let mut rig = rig.reopen_unstarted();
+    for word in ["first", "rollback", "after", "all"] {
+        rig.store.submit(Op::Append(said(ann, all(), 0, word)));
+    }
+    rig.start();
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert_eq!(stored(rig.outcome()).seq, 1);
+    assert_eq!(stored(rig.outcome()).seq, 2);
+    assert_eq!(rig.all_of(ChatId::ALL).iter().map(text).collect::<Vec<_>>(), ["after", "all"]);
+}
+
+#[test]
+fn a_message_whose_media_fails_leaves_no_gap() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let sql = "CREATE TRIGGER trap BEFORE INSERT ON media WHEN NEW.size = 666
+               BEGIN SELECT RAISE(ABORT, 'as after a failed read'); END";
+    rig.other().execute_batch(sql).unwrap();
+    rig.say(ann, all(), "one");
+    let bad = Content::Media(Arc::new(Media { size: 666, ..picture(1) }));
+    assert_eq!(code(rig.send(sent(ann, all(), 0, bad))), Code::Internal);
+    assert_eq!(rig.say(ann, all(), "two").seq, 2);
+    assert_eq!(seqs(&rig.all_of(ChatId::ALL)), [1, 2]);
+}
+
+#[test]
+fn a_full_disk_is_said_and_got_over() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let rig = rig.reopen_unstarted();
+    let other = rig.other();
+    other.execute_batch("CREATE TABLE junk (x)").unwrap();
+    for _ in 0..200 {
+        other.execute("INSERT INTO junk VALUES (zeroblob(4000))", []).unwrap();
+    }
+    match &*rig.store.state() {
+        State::Opened(writer) => {
+            let pages: i64 = writer.db.pragma_query_value(None, "page_count", |row| row.get(0)).unwrap();
+            writer.db.pragma_update_and_check(None, "max_page_count", pages, |_| Ok(())).unwrap();
+        }
+        _ => panic!("started"),
+    }
+    rig.start();
+    let mut rig = rig;
+    let long = "x".repeat(60_000);
+    assert_eq!(code(rig.send(said(ann, all(), 5, &long))), Code::StorageFull);
+    assert_eq!(rig.sync(ann, ChatId::ALL, 0).unwrap().last_seq, 0, "what is only read goes on");
+    other.execute_batch("DROP TABLE junk").unwrap();
+    assert_eq!(stored(rig.send(said(ann, all(), 5, &long))).seq, 1);
+}

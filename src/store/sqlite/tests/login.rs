@@ -1,0 +1,104 @@
+//! Guests, tokens, and the life of both.
+
+use super::*;
+use crate::store::{ChatHead, ChatKind};
+
+fn token(number: u8) -> Who {
+    Who::Token { hash: [number; 32] }
+}
+
+fn guest() -> Who {
+    Who::Guest { name: None }
+}
+
+#[test]
+fn guests_get_ids_in_order_names_of_them_and_a_home() {
+    let mut rig = Rig::new();
+    let first = rig.login(guest(), "phone", 1).unwrap();
+    let second = rig.login(guest(), "phone", 2).unwrap();
+    assert_eq!(second.user.0, first.user.0 + 1);
+    assert_eq!(&*second.name, format!("guest{}", second.user));
+    assert!(second.token_given);
+    let chats = [
+        ChatHead { chat: ChatId::ALL, kind: ChatKind::Room, last_seq: 0 },
+        ChatHead { chat: second.home, kind: ChatKind::Home, last_seq: 0 },
+    ];
+    assert_eq!(second.chats, chats);
+    assert_eq!(rig.say(second.user, Target::Current(None), "hi").chat, second.home);
+}
+
+#[test]
+fn a_name_is_taken_however_it_is_spelled() {
+    let mut rig = Rig::new();
+    rig.guest("Straße");
+    let refusal = rig.login(Who::Guest { name: Some("STRASSE".into()) }, "phone", 2).unwrap_err();
+    assert_eq!(refusal.code, Code::Conflict);
+}
+
+#[test]
+fn a_token_brings_the_same_user_back_with_all_chats() {
+    let mut rig = Rig::new();
+    let ann = rig.login(guest(), "phone", 1).unwrap();
+    rig.guest("bob");
+    let direct = opened(rig.send(said(ann.user, to("bob"), 0, "hi"))).0.chat;
+    let tea = rig.join(ann.user, "tea", None).chat;
+    rig.say(ann.user, room("tea"), "hi");
+    let back = rig.login(token(1), "phone", 9).unwrap();
+    assert_eq!((back.user, &back.name, back.home, back.token_given), (ann.user, &ann.name, ann.home, false));
+    let heads: Vec<_> = back.chats.iter().map(|head| (head.chat, head.last_seq)).collect();
+    assert_eq!(heads, [(ChatId::ALL, 0), (ann.home, 0), (direct, 1), (tea, 1)]);
+    assert_eq!(rig.login(token(9), "phone", 9).unwrap_err().code, Code::Unauthenticated);
+}
+
+#[test]
+fn every_bad_token_is_refused_with_the_same_words() {
+    let mut rig = Rig::new();
+    let ann = rig.login(guest(), "phone", 1).unwrap();
+    let unknown = rig.login(token(5), "phone", 2).unwrap_err();
+    let other_device = rig.login(token(1), "laptop", 2).unwrap_err();
+    rig.depart(ann.user);
+    rig.pass(24 * HOUR + SECOND);
+    let expired = rig.login(token(1), "phone", 2).unwrap_err();
+    assert_eq!(unknown.code, Code::Unauthenticated);
+    assert_eq!((&unknown, &unknown), (&other_device, &expired));
+}
+
+#[test]
+fn a_guest_may_come_back_for_a_day_after_the_last_connection() {
+    let mut rig = Rig::new();
+    let ann = rig.login(guest(), "phone", 1).unwrap();
+    rig.pass(40 * 24 * HOUR);
+    rig.login(token(1), "phone", 2).expect("who is connected stays known");
+    rig.depart(ann.user);
+    rig.pass(24 * HOUR);
+    rig.login(token(1), "phone", 2).expect("within a day");
+    let mut rig = rig.reopen();
+    rig.pass(24 * HOUR);
+    rig.login(token(1), "phone", 2).expect("all connections ended at the restart at the latest");
+}
+
+#[test]
+fn a_registered_users_token_lasts_thirty_days_from_its_last_use() {
+    let mut rig = Rig::new();
+    let ann = rig.login(guest(), "phone", 1).unwrap().user;
+    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    for days in [30, 30, 31] {
+        rig.depart(ann);
+        rig.pass(days * 24 * HOUR);
+        let good = rig.login(token(1), "phone", 2).is_ok();
+        assert_eq!(good, days == 30);
+    }
+}
+
+#[test]
+fn a_missing_home_is_made_at_the_login() {
+    let mut rig = Rig::new();
+    let ann = rig.login(guest(), "phone", 1).unwrap();
+    let rig = rig.reopen_unstarted();
+    rig.other().execute("DELETE FROM chats WHERE id = ?1", [ann.home.0.cast_signed()]).unwrap();
+    rig.start();
+    let mut rig = rig;
+    let back = rig.login(token(1), "phone", 2).unwrap();
+    assert!(back.home > ann.home);
+    assert!(back.chats.iter().any(|head| head.chat == back.home));
+}

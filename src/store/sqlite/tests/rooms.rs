@@ -1,0 +1,197 @@
+//! JOIN, LEAVE, SYNC, and what a guest's end ends.
+
+use super::*;
+use crate::store::ChatKind;
+
+#[test]
+fn a_missing_room_is_made_and_keeps_its_first_spelling() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let first = rig.join(ann, "Tea", None);
+    assert_eq!((first.created, first.is_new, first.last_seq, &*first.room), (true, true, 0, "Tea"));
+    rig.say(ann, room("tea"), "hi");
+    let second = rig.join(bob, "TEA", None);
+    assert_eq!((second.created, second.is_new, second.last_seq, &*second.room), (false, true, 1, "Tea"));
+    assert_eq!(second.chat, first.chat);
+    assert!(!rig.join(bob, "tea", None).is_new);
+}
+
+#[test]
+fn a_room_may_have_a_users_name() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    assert!(rig.join(ann, "ann", None).created);
+}
+
+#[test]
+fn who_joins_a_room_leaves_the_former_one() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(ann, "tea", None).chat;
+    rig.join(bob, "tea", None);
+    let left = rig.join(ann, "rum", Some(tea)).left.unwrap();
+    assert_eq!((left.user, left.chat, &*left.room), (ann, tea, "tea"));
+    assert_eq!(code(rig.send(said(ann, room("tea"), 0, "hi"))), Code::Forbidden);
+    assert!(rig.join(bob, "tea", Some(tea)).left.is_none(), "the same room is not left");
+    assert!(rig.join(bob, "rum", Some(ChatId::ALL)).left.is_none(), "nobody leaves `all`");
+    let home = rig.say(bob, Target::Current(None), "hi").chat;
+    assert!(rig.join(bob, "gin", Some(home)).left.is_none(), "nor home");
+}
+
+#[test]
+fn joining_all_makes_nobody_a_member_and_ends_the_former_room() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let tea = rig.join(ann, "tea", None).chat;
+    let joined = rig.join(ann, "ALL", Some(tea));
+    assert_eq!((joined.chat, joined.is_new, joined.created), (ChatId::ALL, false, false));
+    assert_eq!(joined.left.unwrap().chat, tea);
+    assert_eq!(rig.leave(ann, Some(ChatId::ALL)).unwrap_err().code, Code::Forbidden);
+}
+
+#[test]
+fn only_rooms_and_groups_that_one_is_in_can_be_left() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(bob, "tea", None).chat;
+    let home = rig.say(ann, Target::Current(None), "hi").chat;
+    let direct = opened(rig.send(said(ann, to("bob"), 0, "hi"))).0.chat;
+    let bobs = rig.say(bob, Target::Current(None), "hi").chat;
+    for (chat, expected) in [
+        (None, Code::Forbidden),
+        (Some(home), Code::Forbidden),
+        (Some(direct), Code::Forbidden),
+        (Some(tea), Code::Forbidden),
+        (Some(bobs), Code::NotFound),
+        (Some(ChatId(999)), Code::NotFound),
+    ] {
+        assert_eq!(rig.leave(ann, chat).unwrap_err().code, expected, "{chat:?}");
+    }
+}
+
+#[test]
+fn a_room_without_members_and_messages_is_deleted_and_its_id_is_not_given_again() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let empty = rig.join(ann, "tea", None).chat;
+    assert!(!rig.join(ann, "tea", None).created, "it is found by name now");
+    assert_eq!(&*rig.leave(ann, Some(empty)).unwrap().room, "tea");
+    assert_eq!(rig.leave(ann, Some(empty)).unwrap_err().code, Code::NotFound);
+    let second = rig.join(ann, "tea", None);
+    assert!(second.created && second.chat > empty);
+
+    rig.say(ann, room("tea"), "kept");
+    rig.leave(ann, Some(second.chat)).unwrap();
+    let third = rig.join(ann, "tea", None);
+    assert_eq!((third.created, third.chat, third.last_seq), (false, second.chat, 1));
+}
+
+/// A group is made by hand: nothing makes them yet.
+fn group(rig: &Rig, members: &[UserId]) -> ChatId {
+    let db = rig.other();
+    let insert = "INSERT INTO chats (kind, name, created_at) VALUES (2, 'ours', 0) RETURNING id";
+    let chat: i64 = db.query_row(insert, [], |row| row.get(0)).unwrap();
+    for (place, user) in members.iter().enumerate() {
+        let (role, joined_at) = (i64::from(place == 0), 100 - place as i64);
+        let row = [chat, user.0.cast_signed(), role, joined_at];
+        db.execute("INSERT INTO members (chat, user, role, joined_at) VALUES (?1, ?2, ?3, ?4)", row).unwrap();
+    }
+    ChatId(chat.cast_unsigned())
+}
+
+#[test]
+fn the_longest_standing_member_inherits_a_group_and_an_empty_one_is_deleted() {
+    let mut rig = Rig::new();
+    let (ann, bob, cem) = (rig.guest("ann"), rig.guest("bob"), rig.guest("cem"));
+    let ours = group(&rig, &[ann, bob, cem]);
+    rig.say(cem, Target::Chat(ours), "hi");
+    rig.leave(ann, Some(ours)).unwrap();
+    let owners = |rig: &Rig, asker| -> Vec<UserId> {
+        let listed = rig.store.members(asker, &Target::Chat(ours), UserId(0), 10).unwrap().1;
+        listed.rows.into_iter().filter(|row| row.owner).map(|row| row.user).collect()
+    };
+    assert_eq!(owners(&rig, bob), [cem]);
+    rig.leave(bob, Some(ours)).unwrap();
+    assert_eq!(owners(&rig, cem), [cem]);
+    rig.leave(cem, Some(ours)).unwrap();
+    assert_eq!(rig.sync(cem, ours, 0).unwrap_err().code, Code::NotFound);
+    let rows: i64 = rig.other().query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
+    assert_eq!(rows, 0);
+}
+
+#[test]
+fn a_guests_rooms_and_groups_end_with_the_last_connection_and_direct_chats_stay() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(ann, "tea", None).chat;
+    let ours = group(&rig, &[ann, bob]);
+    let direct = opened(rig.send(said(ann, to("bob"), 0, "hi"))).0.chat;
+    assert_eq!(rig.depart(ann), [tea, ours]);
+    assert!(rig.depart(ann).is_empty());
+    assert_eq!(rig.say(ann, Target::Chat(direct), "still here").seq, 2);
+    assert_eq!(code(rig.send(said(ann, Target::Chat(ours), 0, "hi"))), Code::NotFound);
+}
+
+#[test]
+fn a_registered_users_rooms_stay() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    rig.join(ann, "tea", None);
+    assert!(rig.depart(ann).is_empty());
+    let mut rig = rig.reopen();
+    assert_eq!(rig.say(ann, room("tea"), "hi").seq, 1);
+}
+
+#[test]
+fn what_guests_were_in_when_the_server_died_ends_at_the_next_start() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(ann, "tea", None).chat;
+    let rum = rig.join(bob, "rum", None).chat;
+    rig.say(bob, room("rum"), "kept");
+    let mut rig = rig.reopen();
+    assert_eq!(rig.sync(ann, tea, 0).unwrap_err().code, Code::NotFound, "nobody and nothing was in it");
+    assert_eq!(rig.sync(bob, rum, 0).unwrap_err().code, Code::Forbidden);
+}
+
+#[test]
+fn sync_goes_on_where_the_client_was() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let empty = rig.sync(ann, ChatId::ALL, 0).unwrap();
+    assert_eq!((empty.first_seq, empty.last_seq, empty.after, empty.kind), (1, 0, 0, ChatKind::Room));
+    for _ in 0..3 {
+        rig.say(ann, all(), "hi");
+    }
+    let synced = rig.sync(ann, ChatId::ALL, 2).unwrap();
+    assert_eq!((synced.first_seq, synced.last_seq, synced.after), (1, 3, 2));
+    assert_eq!(rig.sync(ann, ChatId::ALL, 3).unwrap().after, 3);
+    assert_eq!(rig.sync(ann, ChatId::ALL, 4).unwrap_err().code, Code::NotFound);
+    assert_eq!(rig.sync(ann, ChatId::ALL, u64::MAX).unwrap_err().code, Code::NotFound);
+}
+
+#[test]
+fn sync_says_what_retention_took_and_last_seq_never_goes_back() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    for _ in 0..3 {
+        rig.say(ann, all(), "hi");
+    }
+    let rig = rig.reopen_unstarted();
+    let db = rig.other();
+    db.execute("DELETE FROM messages WHERE id & 0xffffffff <= 2", []).unwrap();
+    rig.start();
+    let mut rig = rig;
+    let synced = rig.sync(ann, ChatId::ALL, 0).unwrap();
+    assert_eq!((synced.first_seq, synced.last_seq, synced.after), (3, 3, 2));
+
+    let rig = rig.reopen_unstarted();
+    db.execute("UPDATE chats SET last_seq = 3 WHERE id = 1", []).unwrap();
+    db.execute("DELETE FROM messages", []).unwrap();
+    rig.start();
+    let mut rig = rig;
+    let synced = rig.sync(ann, ChatId::ALL, 1).unwrap();
+    assert_eq!((synced.first_seq, synced.last_seq, synced.after), (4, 3, 3));
+    assert_eq!(rig.say(ann, all(), "hi").seq, 4);
+}
