@@ -74,7 +74,14 @@ impl<'a> Reader<'a> {
         let size = u16::from_be_bytes(self.array()?);
         let offset = self.offset;
         let rest = self.counted(usize::from(size))?;
-        T::read(&mut Reader { kind: self.kind, offset, start: offset, rest, optional: true, field: self.field })
+        T::read(&mut Reader {
+            kind: self.kind,
+            offset,
+            start: offset,
+            rest,
+            optional: true,
+            field: self.field,
+        })
     }
 }
 
