@@ -109,9 +109,7 @@ fn of_the_first_frame_2048_whatever_it_is() {
     for kind in 0..=u8::MAX {
         let next = |size| {
             let header = header(kind, size);
-            let event =
-                Decoder::server(LIMITS).next(&mut &header[..]).map(|e| e.is_some()).map_err(|e| e.code());
-            event
+            Decoder::server(LIMITS).next(&mut &header[..]).map(|e| e.is_some()).map_err(|e| e.code())
         };
         let (at, over) = match kind {
             kind::HELLO => (Ok(false), Err(Code::Malformed)),
