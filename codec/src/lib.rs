@@ -53,6 +53,10 @@ pub use tokio::{FrameCodec, RawFrame};
 pub use value::{Fields, Value};
 pub use writer::{Buffer, SliceBuffer};
 
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;
+
 /// The highest protocol version that this crate speaks.
 pub const VERSION: u8 = 1;
 

@@ -75,7 +75,7 @@ fn outcome_of(vector: &Vector) -> Vec<String> {
         return vec![error_line(&error)];
     }
     let (mut input, mut seen) = (&bytes[..], Vec::new());
-    collect(&mut decoder, &mut input, &mut seen);
+    collect(&mut decoder, &mut input, &mut seen).unwrap();
     assert!(input.is_empty(), "vector {}: bytes are left", vector.name());
     match &seen[..] {
         [Seen::Frame(kind, fields)] => {

@@ -2,7 +2,11 @@
 
 #![allow(dead_code, reason = "each test file uses its part")]
 
-use chatwire_codec::{Decoder, Event, FieldInfo, FrameInfo, Limits, Payload, SkipReason, Value, frame};
+pub(crate) mod arbitrary;
+
+use chatwire_codec::{
+    DecodeError, Decoder, Event, FieldInfo, FrameInfo, Limits, Payload, SkipReason, Value, frame,
+};
 use std::fmt::Write;
 
 /// A block of `vectors/frames.txt`: its lines as (key, value).
@@ -116,8 +120,12 @@ pub(crate) enum Seen {
 }
 
 /// Takes all events that `input` holds, and adds them to `seen`.
-pub(crate) fn collect(decoder: &mut Decoder, input: &mut &[u8], seen: &mut Vec<Seen>) {
-    while let Some(event) = decoder.next(input).unwrap() {
+pub(crate) fn collect(
+    decoder: &mut Decoder,
+    input: &mut &[u8],
+    seen: &mut Vec<Seen>,
+) -> Result<(), DecodeError> {
+    while let Some(event) = decoder.next(input)? {
         match event {
             Event::Frame(frame) => seen.push(Seen::Frame(frame.kind(), render(&frame.fields()))),
             Event::BodyStart { kind, size } => seen.push(Seen::Start(kind, size)),
@@ -129,19 +137,29 @@ pub(crate) fn collect(decoder: &mut Decoder, input: &mut &[u8], seen: &mut Vec<S
             Event::Skipped { kind, size, reason } => seen.push(Seen::Skipped(kind, size, reason)),
         }
     }
+    Ok(())
 }
 
-/// Feeds the pieces one behind the other, as a connection does.
-pub(crate) fn feed<'a>(decoder: &mut Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Vec<Seen> {
-    let (mut seen, mut kept) = (Vec::new(), Vec::new());
+/// What a stream gave: the events, what is left, and the error that ended it, if one did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Fed {
+    pub(crate) seen: Vec<Seen>,
+    pub(crate) left: Vec<u8>,
+    pub(crate) error: Option<DecodeError>,
+}
+
+/// Feeds the pieces one behind the other, as a connection does, up to the first error.
+pub(crate) fn feed<'a>(decoder: &mut Decoder, pieces: impl IntoIterator<Item = &'a [u8]>) -> Fed {
+    let (mut seen, mut left, mut error) = (Vec::new(), Vec::new(), None);
     for piece in pieces {
-        kept.extend_from_slice(piece);
-        let mut input = &kept[..];
-        collect(decoder, &mut input, &mut seen);
-        kept = input.to_vec();
+        left.extend_from_slice(piece);
+        if error.is_none() {
+            let mut input = &left[..];
+            error = collect(decoder, &mut input, &mut seen).err();
+            left = input.to_vec();
+        }
     }
-    assert!(kept.is_empty(), "bytes are left: {kept:02x?}");
-    seen
+    Fed { seen, left, error }
 }
 
 /// Whether bytes behind this frame's last field are a field of a later version, and not more of the last.

@@ -1,0 +1,110 @@
+//! docs/PROTOCOL.md against the code: its frame tables, its error table and every example in hex.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+mod common;
+
+use chatwire_codec::{Code, Direction, FRAMES, FieldInfo, FrameInfo};
+use common::{Vector, item_fields, unhex, vectors};
+use std::collections::HashMap;
+
+#[test]
+fn the_frame_tables_are_those_of_the_code() {
+    let page = page();
+    let mut on_page: Vec<&str> = page.lines().filter(|line| is_frame_row(line)).collect();
+    on_page.sort_unstable();
+    let in_code: Vec<String> = FRAMES.iter().map(frame_row).collect();
+    assert_eq!(on_page, in_code);
+}
+
+#[test]
+fn the_error_table_is_that_of_the_code() {
+    let page = page();
+    let on_page: Vec<String> = page.lines().filter_map(code_row).collect();
+    let in_code: Vec<String> = Code::ALL.iter().map(|&code| code_line(code)).collect();
+    assert_eq!(on_page, in_code);
+}
+
+#[test]
+fn the_examples_are_vectors() {
+    let page = page();
+    let vectors = vectors();
+    let by_name: HashMap<&str, &Vector> = vectors.iter().map(|v| (v.name(), v)).collect();
+    let mut examples = 0;
+    for block in page.split("```hex").skip(1) {
+        let (head, rest) = block.split_once('\n').unwrap();
+        let name = head.strip_prefix(" name=").expect("an example in hex has a name");
+        let (hex, _) = rest.split_once("```").unwrap();
+        let bytes: String = hex.lines().map(|line| line.split('#').next().unwrap()).collect();
+        let vector = by_name.get(name).unwrap_or_else(|| panic!("there is no vector {name}"));
+        assert_eq!(unhex(&bytes), vector.bytes(), "{name}");
+        examples += 1;
+    }
+    assert!(examples > 0, "the page has examples");
+}
+
+#[test]
+fn the_limits_in_words_are_those_of_the_error_vectors() {
+    let page = page();
+    for vector in vectors().iter().filter(|v| v.one("skip").is_some_and(|s| s.starts_with("too_large"))) {
+        let limit: u64 = vector.one("skip").unwrap().rsplit(' ').next().unwrap().parse().unwrap();
+        let known_by_name = [65_536, 1 << 30].contains(&limit); // max_text, max_media, or 64 KiB
+        assert!(known_by_name || page.contains(&with_commas(limit)), "{limit} is not on the page");
+    }
+}
+
+fn page() -> String {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PROTOCOL.md");
+    std::fs::read_to_string(path).expect("docs/PROTOCOL.md of the repository")
+}
+
+/// A row such as `| 0x20 | HELLO | …`: a type in full, and a name in capitals.
+fn is_frame_row(line: &str) -> bool {
+    let mut cells = line.split(" | ");
+    let is_type = cells.next().is_some_and(|cell| cell.starts_with("| 0x") && cell.len() == 6);
+    is_type && cells.next().is_some_and(|name| name.chars().all(|c| c.is_ascii_uppercase() || c == '_'))
+}
+
+fn frame_row(info: &FrameInfo) -> String {
+    let direction = match info.direction {
+        Direction::ToServer => "C→S",
+        Direction::ToClient => "S→C",
+        Direction::Both => "both",
+    };
+    let fields: Vec<String> = info.fields.iter().map(field).collect();
+    let payload = if fields.is_empty() { String::new() } else { format!("`{}` ", fields.join(r" \| ")) };
+    format!("| 0x{:02X} | {} | {direction} | {payload}|", info.kind, info.name)
+}
+
+fn field(info: &FieldInfo) -> String {
+    let star = if info.required { "*" } else { "" };
+    match info.ty {
+        "said" => r"text_size u32* \| voice_size u32* \| text \| voice".into(),
+        ty if ty.starts_with("items[Media") => format!("{} × (size u16, MEDIA)", info.name),
+        ty if ty.starts_with("list[") => {
+            let items = item_fields(ty).unwrap().iter().map(|f| format!(", {} {}", f.name, f.ty));
+            format!(r"count u16 \| count × (size u16{})", items.collect::<String>())
+        }
+        ty => format!("{} {ty}{star}", info.name),
+    }
+}
+
+/// `400 malformed fatal` from `| 400 | malformed | fatal | … |`.
+fn code_row(line: &str) -> Option<String> {
+    let cells: Vec<&str> = line.split('|').map(str::trim).collect();
+    let [_, number, name, fatal, _, _] = cells[..] else { return None };
+    number.parse::<u16>().ok()?;
+    Some(format!("{number} {name} {fatal}").trim_end().into())
+}
+
+fn code_line(code: Code) -> String {
+    let fatal = if code.is_fatal() { " fatal" } else { "" };
+    format!("{} {}{fatal}", code as u16, code.name())
+}
+
+fn with_commas(n: u64) -> String {
+    match n / 1000 {
+        0 => n.to_string(),
+        thousands => format!("{},{:03}", with_commas(thousands), n % 1000),
+    }
+}
