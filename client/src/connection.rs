@@ -157,6 +157,7 @@ pub(crate) async fn open(addr: impl ToSocketAddrs, options: &Options) -> Result<
     let (socket, write_half) = socket.into_split();
     let (queue, writer) = Writer::new(write_half, shared.clone());
     let writer = tokio::spawn(writer.run());
+    #[expect(clippy::disallowed_methods, reason = "bounded by the bytes of its events, with `room` below")]
     let (events, queued) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(EVENT_BYTES as usize));
     let reader = Reader { socket, decoder, buffer, shared: shared.clone(), events, room, close_by: None };

@@ -31,11 +31,14 @@ pub(super) struct Body {
 enum Stage {
     /// Nothing is being written. `None`: the file has not been made.
     Idle(Option<Box<Spool>>),
-    Writing(JoinHandle<(Result<Box<Spool>, Refusal>, Vec<u8>)>),
+    Writing(JoinHandle<Written>),
     Finishing(JoinHandle<Result<Media, Refusal>>),
     /// It failed, and the rest is thrown away.
     Failed(Refusal),
 }
+
+/// The file so far, and the buffer that was written.
+type Written = (Result<Box<Spool>, Refusal>, Vec<u8>);
 
 impl Body {
     pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind) -> Self {

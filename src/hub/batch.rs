@@ -51,7 +51,7 @@ impl Batch {
                 self.push(hub, conn, message);
             }
             Outcome::Duplicate { chat, seq, at } => {
-                self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true))
+                self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true));
             }
             Outcome::Refused(refusal) => {
                 self.answer(hub, conn, |out| delivery::error(out, about, nonce, &refusal));

@@ -177,7 +177,7 @@ fn limits_of_lists_are_kept_between_1_and_200() {
     for (asked, given) in [(0, 200), (1, 1), (200, 200), (201, 200), (u16::MAX, 200)] {
         match open().send(Rooms { req: 1, after: "", limit: asked }).pop() {
             Some(Effect::Query(Query { kind: QueryKind::Rooms { limit, .. }, .. })) => {
-                assert_eq!(limit, given)
+                assert_eq!(limit, given);
             }
             other => panic!("{other:?}"),
         }

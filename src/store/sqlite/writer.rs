@@ -189,6 +189,9 @@ impl Writer {
         if let Err(error) = self.execute("COMMIT") {
             return Err(self.failed(&error));
         }
+        if batch.first_write.is_some() {
+            log::debug!("store: committed {} ops", batch.committed.len());
+        }
         self.worked(batch.first_write.is_some());
         Ok(())
     }
