@@ -35,8 +35,7 @@ fn the_epoch_lasts_as_long_as_the_data() {
 #[test]
 fn a_store_is_started_once() {
     let rig = Rig::new();
-    let (sender, _receiver) = channel();
-    assert!(rig.store.start(Arc::new(Collector(Mutex::new(sender)))).is_err());
+    assert!(rig.store.start(Arc::new(rig.collector())).is_err());
 }
 
 #[test]
