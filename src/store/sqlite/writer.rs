@@ -162,11 +162,12 @@ impl Writer {
             log::error!("store: a transaction cannot be undone: {error}");
         }
         self.cache.clear();
-        self.doomed = None;
         batch.refuse(&refusal);
         for (place, sync) in std::mem::take(&mut batch.syncs) {
             batch.committed[place] = self.sync(sync);
         }
+        // Whatever failed in here, the next transaction is a new one.
+        self.doomed = None;
     }
 
     fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch<'_>) -> Result<(), Refusal> {
