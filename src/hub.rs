@@ -284,6 +284,10 @@ impl Consumer for Hub {
         batch.deliver(self);
         batch.give_back(&self.permits);
     }
+
+    fn is_online(&self, user: UserId) -> bool {
+        Hub::is_online(self, user)
+    }
 }
 
 /// What is committed besides messages.
