@@ -226,6 +226,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 self.link.outbox.answer(|out| out.extend_from_slice(&last));
                 self.is_finishing = true;
             }
+            Effect::Abandon => self.is_dead = true,
         }
     }
 

@@ -152,9 +152,9 @@ impl Hub {
 
     /// Takes a connection out of all its chats: nothing live comes any more, answers still do.
     pub fn mute(&self, link: &Link) {
-        let Some(&(user, _)) = link.user() else { return };
         let mut directory = self.directory();
         link.is_muted.store(true, Ordering::Relaxed);
+        let Some(&(user, _)) = link.user() else { return };
         let chats = std::mem::take(&mut *lock(&link.chats));
         for id in chats {
             directory.unsubscribe(id, (user, link.id));
@@ -284,6 +284,10 @@ impl Consumer for Hub {
         batch.deliver(self);
         batch.give_back(&self.permits);
     }
+
+    fn is_online(&self, user: UserId) -> bool {
+        Hub::is_online(self, user)
+    }
 }
 
 /// What is committed besides messages.
@@ -309,6 +313,10 @@ impl Hub {
         };
         let Some(link) = link else { return };
         let mut directory = self.directory();
+        if link.is_muted.load(Ordering::Relaxed) {
+            drop(directory);
+            return self.never_came(login.user);
+        }
         let links = directory.users.entry(login.user).or_default();
         let limit = self.greeting.connections_per_user;
         if limit > 0 && links.len() >= limit {
@@ -326,7 +334,7 @@ impl Hub {
         link.outbox.notify(Notice::Welcomed { user: login.user, name: login.name });
     }
 
-    /// The connection ended before its login was known.
+    /// The connection ended, or began to, before its login was known.
     fn never_came(&self, user: UserId) {
         if !self.is_online(user) {
             self.store.submit(Op::Departed { user });

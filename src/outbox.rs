@@ -251,6 +251,9 @@ impl Inner {
         let before = tail.len();
         write(tail);
         let n = tail.len() - before;
+        if tail.is_empty() {
+            self.queue.pop_back();
+        }
         self.unsent += n;
         in_all.fetch_add(n, Ordering::Relaxed);
     }

@@ -44,6 +44,23 @@ fn the_examples_are_vectors() {
 }
 
 #[test]
+fn the_command_for_a_shell_sends_the_two_frames_beside_it() {
+    let page = page();
+    let (_, command) = page.split_once("printf '").unwrap();
+    let mut shown = command.split_once('\'').unwrap().0.split('\\');
+    let mut bytes = shown.next().unwrap().as_bytes().to_vec();
+    for escaped in shown {
+        let (octal, plain) = escaped.split_at(3);
+        bytes.push(u8::from_str_radix(octal, 8).unwrap());
+        bytes.extend_from_slice(plain.as_bytes());
+    }
+    let frames = vectors().into_iter().filter(|v| ["hello-smallest", "text-hi"].contains(&v.name()));
+    let mut frames: Vec<Vec<u8>> = frames.map(|v| v.bytes()).collect();
+    frames.sort_unstable_by(|a, b| b.cmp(a)); // HELLO is first
+    assert_eq!(bytes, frames.concat());
+}
+
+#[test]
 fn the_limits_in_words_are_those_of_the_error_vectors() {
     let page = page();
     for vector in vectors().iter().filter(|v| v.one("skip").is_some_and(|s| s.starts_with("too_large"))) {

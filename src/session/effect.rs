@@ -32,6 +32,8 @@ pub enum Effect {
     Mute,
     /// Queue these frames, send all that waits, and close.
     Finish(Vec<u8>),
+    /// Close at once, whatever waits.
+    Abandon,
 }
 
 /// A request that only reads.

@@ -249,7 +249,11 @@ impl Session {
                 self.effects.push_back(Effect::Ping(ping));
             }
             Some(Due::Drain) => self.finish(),
-            Some(Due::Stall) => self.over(Vec::new()),
+            Some(Due::Stall) => {
+                log::debug!("connection {}: nothing could be sent for too long", self.conn);
+                self.state = State::Over;
+                self.effects.push_back(Effect::Abandon);
+            }
             Some(Due::Timeout(text)) => {
                 self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
             }

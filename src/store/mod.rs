@@ -30,7 +30,8 @@ pub enum Op {
     Leave(Leave),
     /// SYNC: changes nothing, but takes its place in the order of changes.
     Sync(Sync),
-    /// A user's last connection has ended. A guest's memberships of rooms and groups end with it.
+    /// A user's last connection has ended. A guest's memberships of rooms and groups end with it, unless the
+    /// user has logged in again since.
     Departed {
         /// Who.
         user: UserId,
@@ -195,7 +196,8 @@ pub enum Committed {
     Leave(ConnId, u32, Result<Left, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
-    /// Of [`Op::Departed`]: what the user was a member of.
+    /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing, and a
+    /// guest's memberships end at the next start.
     Departed(UserId, Vec<Left>),
 }
 
@@ -355,6 +357,12 @@ pub trait Consumer: Send + std::marker::Sync {
     /// Takes one batch, which is durable, and leaves `batch` empty. Called on the store's writing thread, so
     /// it must neither block nor ask the store to wait.
     fn committed(&self, batch: &mut Vec<Committed>);
+
+    /// Whether the user has a connection, as far as what was committed tells. An [`Op::Departed`] of one who
+    /// has is out of date: a login came before it in the queue. Called on the writing thread as well.
+    fn is_online(&self, _user: UserId) -> bool {
+        false
+    }
 }
 
 /// What a HISTORY asks for.

@@ -82,7 +82,7 @@ fn a_reader_that_stands_still_is_let_go_without_words() {
     story.session.handle_written(story.now.instant, true);
     assert!(story.wait(299 * SECOND).is_empty());
     let effects = story.wait(SECOND);
-    assert!(matches!(&effects[..], [Effect::Mute, Effect::Finish(last)] if last.is_empty()), "{effects:?}");
+    assert!(matches!(effects[..], [Effect::Abandon]), "{effects:?}");
 }
 
 #[test]

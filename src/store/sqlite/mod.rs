@@ -1,8 +1,8 @@
 //! HOW it is kept: one SQLite database in the data folder, beside the files of [`super::media`].
 //!
-//! One thread ([`writer`]) owns the connection that writes and carries out every [`Op`], many in one
-//! transaction. Readers ([`query`]) have connections of their own and, since the log is written ahead, wait
-//! for nobody. What both need to know of chats and rights is in [`chat`].
+//! One thread (`writer`) owns the connection that writes and carries out every [`Op`], many in one
+//! transaction. Readers (`query`) have connections of their own and, since the log is written ahead, wait
+//! for nobody. What both need to know of chats and rights is in `chat`.
 //!
 //! The tables are described where they are made: `schema.sql`.
 

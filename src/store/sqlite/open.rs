@@ -81,7 +81,7 @@ pub(super) fn database(data: &Path) -> PathBuf {
 pub(super) fn lock(data: &Path) -> Result<File, OpenError> {
     let path = data.join(LOCK);
     let fault = |source| OpenError::Io { path: path.clone(), source };
-    std::fs::create_dir_all(data).map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
+    make_private(data).map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
     // Not truncated: the file is empty, and another process may hold it.
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
     match file.try_lock() {
@@ -89,6 +89,14 @@ pub(super) fn lock(data: &Path) -> Result<File, OpenError> {
         Err(TryLockError::WouldBlock) => Err(OpenError::Locked(data.to_owned())),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
+}
+
+/// Makes a folder that only the server's own user may look into. One that is there stays as it is.
+fn make_private(folder: &Path) -> io::Result<()> {
+    let mut builder = std::fs::DirBuilder::new();
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.recursive(true).create(folder)
 }
 
 /// The connection that writes, on a database of the newest version.

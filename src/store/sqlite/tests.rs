@@ -15,7 +15,7 @@ use crate::store::{
     Message, Op, Outcome, Store, Sync, Synced, Target, Who,
 };
 use chatwire_codec::{Code, MediaKind};
-use std::collections::VecDeque;
+use std::collections::{HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -34,6 +34,8 @@ const DAWN: Micros = 1_700_000_000 * SECOND;
 struct Rig {
     store: SqliteStore,
     now: Arc<AtomicI64>,
+    /// Who has a connection, by the hub's books.
+    online: Arc<Mutex<HashSet<UserId>>>,
     batches: Receiver<Vec<Committed>>,
     sender: Sender<Vec<Committed>>,
     came: VecDeque<Committed>,
@@ -56,11 +58,15 @@ impl Rig {
     fn on(dir: TempDir, now: Arc<AtomicI64>) -> Rig {
         let (sender, batches) = channel();
         let store = SqliteStore::open(options(dir.path().to_owned(), &now)).unwrap();
-        Rig { store, now, batches, sender, came: VecDeque::new(), dir }
+        Rig { store, now, online: Arc::default(), batches, sender, came: VecDeque::new(), dir }
     }
 
     fn start(&self) {
-        self.store.start(Arc::new(Collector(Mutex::new(self.sender.clone())))).unwrap();
+        self.store.start(Arc::new(self.collector())).unwrap();
+    }
+
+    fn collector(&self) -> Collector {
+        Collector { batches: Mutex::new(self.sender.clone()), online: Arc::clone(&self.online) }
     }
 
     /// Ends the run and begins another on the same data.
@@ -107,8 +113,7 @@ impl Rig {
 
     /// A guest who chose this name.
     fn guest(&mut self, name: &str) -> UserId {
-        let token = name.bytes().fold(0, u8::wrapping_add);
-        self.login(Who::Guest { name: Some(name.into()) }, "phone", token).unwrap().user
+        self.login(Who::Guest { name: Some(name.into()) }, "phone", token_of(name)).unwrap().user
     }
 
     fn send(&mut self, append: Append) -> Outcome {
@@ -162,17 +167,28 @@ impl Rig {
     }
 }
 
+fn token_of(name: &str) -> u8 {
+    name.bytes().fold(0, u8::wrapping_add)
+}
+
 fn options(data: std::path::PathBuf, now: &Arc<AtomicI64>) -> Options {
     let now = Arc::clone(now);
     let clock = Arc::new(move || now.load(Ordering::Relaxed));
     Options { data, durability: Durability::Normal, readers: 2, clock }
 }
 
-struct Collector(Mutex<Sender<Vec<Committed>>>);
+struct Collector {
+    batches: Mutex<Sender<Vec<Committed>>>,
+    online: Arc<Mutex<HashSet<UserId>>>,
+}
 
 impl Consumer for Collector {
     fn committed(&self, batch: &mut Vec<Committed>) {
-        let _ = self.0.lock().unwrap().send(std::mem::take(batch));
+        let _ = self.batches.lock().unwrap().send(std::mem::take(batch));
+    }
+
+    fn is_online(&self, user: UserId) -> bool {
+        self.online.lock().unwrap().contains(&user)
     }
 }
 

@@ -9,10 +9,11 @@ use super::cache::Cache;
 use super::chat;
 use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
-use crate::id::Micros;
+use crate::id::{Micros, UserId};
 use crate::store::{Append, Appended, Committed, Consumer, Content, Op, Outcome, Sync, Synced};
 use chatwire_codec::Code;
 use rusqlite::Connection;
+use std::collections::HashSet;
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -81,9 +82,11 @@ pub(super) struct Writer {
 }
 
 /// What one transaction brings.
-#[derive(Default)]
-struct Batch {
+struct Batch<'a> {
+    consumer: &'a dyn Consumer,
     committed: Vec<Committed>,
+    /// Who has logged in, which the consumer does not know yet.
+    arrived: HashSet<UserId>,
     /// The SYNCs among them, by their place.
     syncs: Vec<(usize, Sync)>,
     /// The place of the first that wrote something.
@@ -99,7 +102,7 @@ impl Writer {
     pub(super) fn run(mut self, inbox: &Inbox, consumer: &dyn Consumer) {
         let _guard = AbortOnPanic;
         let mut ops = Vec::new();
-        let mut batch = Batch::default();
+        let mut batch = Batch::new(consumer);
         while inbox.take(&mut ops) {
             let mut waiting = ops.drain(..).peekable();
             while waiting.peek().is_some() {
@@ -151,7 +154,7 @@ impl Writer {
     }
 
     /// As many ops as fit into one transaction, at least one.
-    fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) {
+    fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch<'_>) {
         let Err(refusal) = self.transact(ops, batch) else { return };
         if !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
@@ -159,14 +162,15 @@ impl Writer {
             log::error!("store: a transaction cannot be undone: {error}");
         }
         self.cache.clear();
-        self.doomed = None;
         batch.refuse(&refusal);
         for (place, sync) in std::mem::take(&mut batch.syncs) {
             batch.committed[place] = self.sync(sync);
         }
+        // Whatever failed in here, the next transaction is a new one.
+        self.doomed = None;
     }
 
-    fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) -> Result<(), Refusal> {
+    fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch<'_>) -> Result<(), Refusal> {
         // At once, not with the first write: so nobody else's commit can make a later statement fail. A
         // transaction that wrote nothing costs no sync.
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
@@ -196,7 +200,7 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&mut self, op: Op, batch: &mut Batch) {
+    fn apply(&mut self, op: Op, batch: &mut Batch<'_>) {
         let committed = match op {
             Op::Append(append) => Committed::Append(self.append(append)),
             Op::Sync(sync) => {
@@ -206,8 +210,12 @@ impl Writer {
             Op::Login(login) => self.login(&login),
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
+            Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
         };
+        if let Committed::Login(_, Ok(login)) = &committed {
+            batch.arrived.insert(login.user);
+        }
         batch.committed.push(committed);
     }
 
@@ -255,7 +263,17 @@ impl Writer {
     }
 }
 
-impl Batch {
+impl<'a> Batch<'a> {
+    fn new(consumer: &'a dyn Consumer) -> Self {
+        let (committed, syncs) = (Vec::new(), Vec::new());
+        Batch { consumer, committed, arrived: HashSet::new(), syncs, first_write: None }
+    }
+
+    /// Whether a departure of this user has been overtaken by a login.
+    fn is_back(&self, user: UserId) -> bool {
+        self.arrived.contains(&user) || self.consumer.is_online(user)
+    }
+
     /// Refuses all that may be undone: from the first that wrote. Leaves the SYNCs that are to be asked again.
     fn refuse(&mut self, refusal: &Refusal) {
         let first = self.first_write.unwrap_or(self.committed.len());
@@ -278,6 +296,7 @@ impl Batch {
 
     fn clear(&mut self) {
         self.committed.clear();
+        self.arrived.clear();
         self.syncs.clear();
         self.first_write = None;
     }

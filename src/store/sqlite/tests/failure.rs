@@ -12,6 +12,16 @@ fn a_second_server_on_the_same_folder_is_refused() {
     rig.reopen();
 }
 
+#[cfg(unix)]
+#[test]
+fn a_new_folder_is_its_owners_alone() {
+    use std::os::unix::fs::PermissionsExt;
+    let rig = Rig::new();
+    let data = rig.dir.path().join("new/data");
+    let _store = SqliteStore::open(options(data.clone(), &rig.now)).unwrap();
+    assert_eq!(std::fs::metadata(data).unwrap().permissions().mode() & 0o777, 0o700);
+}
+
 #[test]
 fn data_of_a_newer_version_is_refused() {
     let rig = Rig::new();
@@ -35,8 +45,7 @@ fn the_epoch_lasts_as_long_as_the_data() {
 #[test]
 fn a_store_is_started_once() {
     let rig = Rig::new();
-    let (sender, _receiver) = channel();
-    assert!(rig.store.start(Arc::new(Collector(Mutex::new(sender)))).is_err());
+    assert!(rig.store.start(Arc::new(rig.collector())).is_err());
 }
 
 #[test]

@@ -133,6 +133,29 @@ fn a_guests_rooms_and_groups_end_with_the_last_connection_and_direct_chats_stay(
 }
 
 #[test]
+fn a_departure_that_a_login_has_overtaken_ends_nothing() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let ours = group(&rig, &[ann]);
+    rig.online.lock().unwrap().insert(ann);
+    assert!(rig.depart(ann).is_empty(), "the hub knows of a connection by now");
+    rig.online.lock().unwrap().clear();
+    assert_eq!(rig.depart(ann), [ours]);
+
+    rig.join(ann, "tea", None);
+    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    let mut rig = rig.reopen_unstarted();
+    rig.other().execute("UPDATE users SET kind = 0 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    let who = Who::Token { hash: [token_of("ann"); 32] };
+    rig.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
+    rig.store.submit(Op::Departed { user: ann });
+    rig.start();
+    assert!(matches!(rig.next(), Committed::Login(_, Ok(_))));
+    assert!(matches!(rig.next(), Committed::Departed(_, left) if left.is_empty()), "in the same batch");
+    rig.say(ann, room("tea"), "still here");
+}
+
+#[test]
 fn a_registered_users_rooms_stay() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
