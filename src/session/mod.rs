@@ -45,6 +45,8 @@ const FATAL_DRAIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(4);
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
+/// What is said of a TO that stands before anything else.
+const NOT_CONTENT: &str = "TO must be followed by content";
 
 /// The settings that a session goes by.
 #[derive(Clone, Debug)]
@@ -71,6 +73,8 @@ pub struct Session {
     effects: VecDeque<Effect>,
     /// Messages that were submitted and not yet answered.
     in_flight: u32,
+    /// What a request leads to, while messages before it are not yet answered.
+    held: Option<Effect>,
     /// Whether secrets would be safe on this connection.
     is_private: bool,
 }
@@ -122,7 +126,7 @@ impl Session {
     pub fn new(rules: Arc<Rules>, conn: ConnId, is_private: bool, now: Instant) -> Self {
         let timers = Timers::new(&rules, now);
         let (state, effects) = (State::AwaitingHello, VecDeque::new());
-        Session { rules, conn, state, timers, effects, in_flight: 0, is_private }
+        Session { rules, conn, state, timers, effects, in_flight: 0, held: None, is_private }
     }
 
     /// The next thing to be done.
@@ -185,7 +189,7 @@ impl Session {
             Event::BodyStart { kind, .. } => self.body_start(now, kind),
             Event::BodyChunk(_) => {}
             Event::BodyEnd => self.body_end(),
-            Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
+            Event::Skipped { kind, reason, .. } => self.skipped(now, kind, reason),
         }
     }
 
@@ -222,6 +226,12 @@ impl Session {
     /// So many messages have been answered.
     pub fn handle_answered(&mut self, count: u32) {
         self.in_flight = self.in_flight.saturating_sub(count);
+        if self.in_flight == 0
+            && !matches!(self.state, State::Over)
+            && let Some(effect) = self.held.take()
+        {
+            self.begin_request(effect);
+        }
         self.finish_if_drained();
     }
 
@@ -269,7 +279,7 @@ impl Session {
             State::Open(open) => {
                 let is_content = delivery::is_content(frame.kind());
                 if open.draft.is_some() && !is_content {
-                    return self.malformed(now, frame.kind(), "TO must be followed by content");
+                    return self.malformed(now, frame.kind(), NOT_CONTENT);
                 }
                 self.open_frame(now, frame);
             }
@@ -288,17 +298,17 @@ impl Session {
             }
             Frame::Bye(_) => self.end(now.instant, DRAIN, delivery::bye(0, "")),
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
-            // Not answered, and nobody is told yet; a CHUNK of no running transfer is ignored by the page.
-            Frame::Chunk(chunk) if chunk.bytes.is_empty() => {
-                self.malformed(now, kind::CHUNK, "a CHUNK without bytes");
-            }
+            // Not answered, and nobody is told yet; no transfer is running that a CHUNK could be of.
             Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
             request => self.request(now, &request),
         }
     }
 
     /// A frame that the decoder passes over.
-    fn skipped(&mut self, kind: u8, reason: SkipReason) {
+    fn skipped(&mut self, now: Now, kind: u8, reason: SkipReason) {
+        if !delivery::is_content(kind) && matches!(&self.state, State::Open(open) if open.draft.is_some()) {
+            return self.malformed(now, kind, NOT_CONTENT);
+        }
         let refusal = match reason {
             SkipReason::Unknown { .. } if kind >= 0x80 => return,
             SkipReason::Unknown { .. } => {
