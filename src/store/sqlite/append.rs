@@ -96,7 +96,7 @@ impl Writer {
     /// Where the message goes, checked for its sender.
     fn place(&mut self, append: &Append) -> Done<Place> {
         let chat = match &append.target {
-            Target::User(name) => {
+            Target::User(name) if *names::key(name) != *names::ASSISTANT => {
                 let other = self.addressee(append.user, name)?;
                 match self.cache.pair(&self.db, append.user, other)? {
                     Some(chat) => chat,
@@ -113,11 +113,10 @@ impl Writer {
         Ok(Place::Chat(chat))
     }
 
-    /// The other side of a direct chat. The assistant is none: everybody has a home chat with it.
+    /// The other side of a direct chat. The assistant's name does not come here: it means the sender's home.
     fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
         let found = chat::user(&self.db, name)?;
-        let other =
-            found.filter(|user| !user.is_deleted && user.id != sender && user.id != UserId::ASSISTANT);
+        let other = found.filter(|user| !user.is_deleted && user.id != sender);
         let other = other.ok_or_else(|| Fault::new(Code::NotFound, "there is no such user to write to"))?;
         Ok(other.id)
     }
