@@ -180,7 +180,7 @@ fn nobody_writes_to_themselves_or_to_strangers_and_the_assistant_is_at_home() {
     for name in ["ann", "nobody"] {
         assert_eq!(code(rig.send(said(ann, to(name), 0, "hi"))), Code::NotFound, "{name}");
     }
-    assert_eq!(stored(rig.send(said(ann, to("Assistant"), 0, "hi"))).chat_kind, ChatKind::Home);
+    assert_eq!(stored(rig.send(said(ann, to("Assistant"), 0, "hi"))).chat_kind, crate::store::ChatKind::Home);
     let bob = rig.guest("bob");
     let (first, _) = opened(rig.send(said(ann, to("bob"), 5, "hi")));
     rig.other().execute("UPDATE users SET deleted_at = 1 WHERE id = ?1", [bob.0.cast_signed()]).unwrap();
