@@ -94,9 +94,9 @@ pub(super) fn members(
     limit: u16,
 ) -> Done<(ChatId, Listed<MemberRow>)> {
     let chat = named(db, asker, target)?;
-    chat::admit(db, asker, chat)?;
+    let head = chat::admit(db, asker, chat)?;
     let limit = page_rows(limit);
-    let rows = db
+    let mut rows = db
         .prepare_cached(
             "SELECT u.id, u.name, m.role = 1 FROM members m JOIN users u ON u.id = m.user
               WHERE m.chat = ?1 AND m.user > ?2 ORDER BY m.user LIMIT ?3",
@@ -105,6 +105,11 @@ pub(super) fn members(
             Ok(MemberRow { user: UserId(id_at(row, 0)?), user_name: row.get(1)?, owner: row.get(2)? })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
+    // At home in every home chat, and a member of none.
+    if head.kind == ChatKind::Home && after < UserId::ASSISTANT {
+        let user_name = names::ASSISTANT.into();
+        rows.insert(0, MemberRow { user: UserId::ASSISTANT, user_name, owner: false });
+    }
     Ok((chat, listed(rows, limit)))
 }
 
