@@ -138,8 +138,11 @@ impl Writer {
     fn resolve(&mut self, append: &mut Append) -> Done<()> {
         match append.content {
             Ok(Content::Reference(kind, id)) => {
-                let media =
-                    chat::readable_media(&self.db, append.user, id, Some(kind))?.ok_or_else(no_media)?;
+                let find = |kind| chat::readable_media(&self.db, append.user, id, kind);
+                let media = match find(Some(kind))? {
+                    Some(media) => media,
+                    None => as_kind(find(None)?.ok_or_else(no_media)?, kind)?,
+                };
                 append.content = Ok(Content::Media(Arc::new(media)));
                 Ok(())
             }
@@ -277,6 +280,14 @@ fn message(append: &mut Append, placed: &Placed) -> Message {
         name: std::mem::take(&mut append.name),
         content: content.unwrap_or(Content::Gone),
     }
+}
+
+/// Media that was sent as another kind: all of it can be a file.
+fn as_kind(media: Media, kind: MediaKind) -> Done<Media> {
+    if kind != MediaKind::File {
+        return Err(Fault::new(Code::BadMedia, "this media was stored as another kind"));
+    }
+    Ok(Media { kind, duration_ms: 0, width: 0, height: 0, ..media })
 }
 
 fn no_message() -> Fault {

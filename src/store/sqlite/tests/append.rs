@@ -269,8 +269,9 @@ fn media_exists_only_for_who_may_read_a_message_with_it() {
     let reference = |user, kind, id| sent(user, all(), 0, Content::Reference(kind, id));
     let hidden = refused(rig.send(reference(bob, MediaKind::Image, secret.id)));
     let missing = refused(rig.send(reference(bob, MediaKind::Image, MediaId([9; 32]))));
-    let other_kind = refused(rig.send(reference(ann, MediaKind::File, secret.id)));
+    let other_kind = refused(rig.send(reference(bob, MediaKind::File, secret.id)));
     assert_eq!((&hidden, &missing), (&missing, &other_kind));
+    assert_eq!(code(rig.send(reference(ann, MediaKind::Voice, secret.id))), Code::BadMedia);
     assert_eq!(rig.store.media(bob, secret.id).unwrap_err(), hidden);
     assert_eq!(rig.store.media(ann, secret.id).unwrap(), secret);
 
