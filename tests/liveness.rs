@@ -64,7 +64,7 @@ fn a_pong_goes_ahead_of_what_waits_and_stands_inside_no_unit() {
 
 #[test]
 fn silence_brings_a_ping_and_then_the_end() {
-    let server = Server::with(&[("timing.heartbeat_secs", "0.2")]);
+    let server = Server::with(&[("timing.heartbeat_secs", "0.8")]);
     let mut aya = Peer::guest(&server);
     assert_eq!(aya.me().heartbeat, 1, "it is told in whole seconds");
     // Any byte is a sign of life.
@@ -79,9 +79,9 @@ fn silence_brings_a_ping_and_then_the_end() {
 
 #[test]
 fn a_byte_inside_a_frame_is_a_sign_of_life_too() {
-    let server = Server::with(&[("timing.heartbeat_secs", "0.1")]);
+    let server = Server::with(&[("timing.heartbeat_secs", "0.8")]);
     let mut aya = Peer::guest(&server);
-    let text = bytes_of(Text { text: "slowly" });
+    let text = bytes_of(Text { text: "a" });
     for byte in &text {
         aya.expect::<Ping<'_>>();
         aya.send_bytes(&[*byte]);
@@ -115,9 +115,9 @@ fn a_frame_that_stands_still_is_over() {
 
 #[test]
 fn between_frames_one_may_be_silent_as_long_as_one_answers() {
-    let server = Server::with(&[("timing.frame_secs", "0.1"), ("timing.heartbeat_secs", "0.2")]);
+    let server = Server::with(&[("timing.frame_secs", "0.1"), ("timing.heartbeat_secs", "0.8")]);
     let mut aya = Peer::guest(&server);
-    for _ in 0..5 {
+    for _ in 0..4 {
         aya.expect::<Ping<'_>>();
         aya.send(Pong { bytes: b"" });
     }
