@@ -39,8 +39,8 @@ pub fn error(out: &mut Vec<u8>, about: u8, reference: u64, refusal: &Refusal) {
 
 /// JOINED.
 pub fn joined(out: &mut Vec<u8>, req: u32, joined: &Joined, last_seq: Seq) {
-    let (chat, created) = (joined.chat.0, joined.created.into());
-    put(out, &frame::Joined { req, chat, last_seq, room: &joined.room, created });
+    let (chat, created, new_member) = (joined.chat.0, joined.created.into(), joined.is_new.into());
+    put(out, &frame::Joined { req, chat, last_seq, room: &joined.room, created, new_member });
 }
 
 /// LEFT.

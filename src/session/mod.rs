@@ -43,6 +43,7 @@ pub const IN_FLIGHT: u32 = 1024;
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long a good end waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
+const MISPLACED_TO: &str = "TO must be followed by content";
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
 
@@ -185,7 +186,7 @@ impl Session {
             Event::BodyStart { kind, .. } => self.body_start(now, kind),
             Event::BodyChunk(_) => {}
             Event::BodyEnd => self.body_end(),
-            Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
+            Event::Skipped { kind, reason, .. } => self.skipped(now, kind, reason),
         }
     }
 
@@ -266,13 +267,10 @@ impl Session {
                 Frame::Hello(hello) => self.hello(now, &hello),
                 other => self.malformed(now, other.kind(), "HELLO must come first"),
             },
-            State::Open(open) => {
-                let is_content = delivery::is_content(frame.kind());
-                if open.draft.is_some() && !is_content {
-                    return self.malformed(now, frame.kind(), "TO must be followed by content");
-                }
-                self.open_frame(now, frame);
+            State::Open(open) if open.draft.is_some() && !delivery::is_content(frame.kind()) => {
+                self.malformed(now, frame.kind(), MISPLACED_TO);
             }
+            State::Open(_) => self.open_frame(now, frame),
             State::LoggingIn { .. } | State::Ending(_) | State::Over => {}
         }
     }
@@ -298,7 +296,10 @@ impl Session {
     }
 
     /// A frame that the decoder passes over.
-    fn skipped(&mut self, kind: u8, reason: SkipReason) {
+    fn skipped(&mut self, now: Now, kind: u8, reason: SkipReason) {
+        if self.awaits_content() && !delivery::is_content(kind) {
+            return self.malformed(now, kind, MISPLACED_TO);
+        }
         let refusal = match reason {
             SkipReason::Unknown { .. } if kind >= 0x80 => return,
             SkipReason::Unknown { .. } => {
@@ -316,6 +317,10 @@ impl Session {
             _ => 0,
         };
         self.send_error(kind, req.into(), &refusal);
+    }
+
+    fn awaits_content(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.draft.is_some())
     }
 
     fn with_open(&mut self, change: impl FnOnce(&mut Open)) {
