@@ -113,11 +113,10 @@ impl Writer {
         Ok(Place::Chat(chat))
     }
 
-    /// The other side of a direct chat. The assistant is none: everybody has a home chat with it.
+    /// The other side of a direct chat; of the home chat, which everybody has, it is the assistant.
     fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
         let found = chat::user(&self.db, name)?;
-        let other =
-            found.filter(|user| !user.is_deleted && user.id != sender && user.id != UserId::ASSISTANT);
+        let other = found.filter(|user| !user.is_deleted && user.id != sender);
         let other = other.ok_or_else(|| Fault::new(Code::NotFound, "there is no such user to write to"))?;
         Ok(other.id)
     }

@@ -174,12 +174,14 @@ fn the_first_message_to_a_user_opens_their_direct_chat() {
 }
 
 #[test]
-fn nobody_writes_to_themselves_to_strangers_or_to_the_assistant_by_name() {
+fn nobody_writes_to_themselves_or_to_strangers_and_the_assistants_name_means_home() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
-    for name in ["ann", "nobody", "assistant"] {
+    for name in ["ann", "nobody"] {
         assert_eq!(code(rig.send(said(ann, to(name), 0, "hi"))), Code::NotFound, "{name}");
     }
+    let home = stored(rig.send(said(ann, to("Assistant"), 0, "hi")));
+    assert_eq!(home.chat, stored(rig.send(said(ann, Target::Current(None), 0, "hi"))).chat);
     let bob = rig.guest("bob");
     let (first, _) = opened(rig.send(said(ann, to("bob"), 5, "hi")));
     rig.other().execute("UPDATE users SET deleted_at = 1 WHERE id = ?1", [bob.0.cast_signed()]).unwrap();
