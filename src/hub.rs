@@ -13,10 +13,10 @@
 mod batch;
 mod directory;
 
-use crate::delivery::{self, Change};
+use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
-use crate::outbox::{Outbox, Segment};
+use crate::outbox::Outbox;
 use crate::permits::Permits;
 use crate::session::{Greeted, Notice};
 use crate::store::{
