@@ -27,6 +27,7 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -204,7 +205,8 @@ impl Hub {
         let Some(all) = self.directory().chats.get(&ChatId::ALL).cloned() else { return (Vec::new(), false) };
         let mut found: Vec<(UserId, Arc<str>)> = Vec::new();
         let state = lock(&all.state);
-        for (&(user, _), sub) in state.subs.range((UserId(after.0 + 1), ConnId(0))..) {
+        let behind = (Bound::Excluded((after, ConnId(u64::MAX))), Bound::Unbounded);
+        for (&(user, _), sub) in state.subs.range(behind) {
             if found.last().is_some_and(|(last, _)| *last == user) {
                 continue;
             }

@@ -43,6 +43,7 @@ pub const IN_FLIGHT: u32 = 1024;
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long a good end waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
+/// What is said of a TO that stands before anything else.
 const MISPLACED_TO: &str = "TO must be followed by content";
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
@@ -72,6 +73,8 @@ pub struct Session {
     effects: VecDeque<Effect>,
     /// Messages that were submitted and not yet answered.
     in_flight: u32,
+    /// What a request leads to, while messages before it are not yet answered.
+    held: Option<Effect>,
     /// Whether secrets would be safe on this connection.
     is_private: bool,
 }
@@ -123,7 +126,7 @@ impl Session {
     pub fn new(rules: Arc<Rules>, conn: ConnId, is_private: bool, now: Instant) -> Self {
         let timers = Timers::new(&rules, now);
         let (state, effects) = (State::AwaitingHello, VecDeque::new());
-        Session { rules, conn, state, timers, effects, in_flight: 0, is_private }
+        Session { rules, conn, state, timers, effects, in_flight: 0, held: None, is_private }
     }
 
     /// The next thing to be done.
@@ -223,6 +226,12 @@ impl Session {
     /// So many messages have been answered.
     pub fn handle_answered(&mut self, count: u32) {
         self.in_flight = self.in_flight.saturating_sub(count);
+        if self.in_flight == 0
+            && !matches!(self.state, State::Over)
+            && let Some(effect) = self.held.take()
+        {
+            self.begin_request(effect);
+        }
         self.finish_if_drained();
     }
 
@@ -286,10 +295,7 @@ impl Session {
             }
             Frame::Bye(_) => self.end(now.instant, DRAIN, delivery::bye(0, "")),
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
-            // Not answered, and nobody is told yet; a CHUNK of no running transfer is ignored by the page.
-            Frame::Chunk(chunk) if chunk.bytes.is_empty() => {
-                self.malformed(now, kind::CHUNK, "a CHUNK without bytes");
-            }
+            // Not answered, and nobody is told yet; no transfer is running that a CHUNK could be of.
             Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
             request => self.request(now, &request),
         }

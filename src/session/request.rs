@@ -31,12 +31,26 @@ impl Session {
         if matches!(request, Frame::Participants(of) if of.chat != 0 && !of.room.is_empty()) {
             return self.malformed(now, request.kind(), "PARTICIPANTS names both a chat and a room");
         }
-        match self.effect_of(req, request) {
-            Ok(effect) => {
-                self.with_open(|open| open.waits = true);
-                self.effects.push_back(effect);
-            }
-            Err(refusal) => self.send_error(request.kind(), req.into(), &refusal),
+        let effect = self.effect_of(req, request).unwrap_or_else(|refusal| {
+            log::debug!("connection {}: request {:#04x} refused: {refusal}", self.conn, request.kind());
+            let mut out = Vec::new();
+            delivery::error(&mut out, request.kind(), req.into(), &refusal);
+            Effect::Send(out)
+        });
+        self.with_open(|open| open.waits = true);
+        if self.in_flight == 0 {
+            self.begin_request(effect);
+        } else {
+            self.held = Some(effect);
+        }
+    }
+
+    /// All that was sent before the request has been answered.
+    pub(super) fn begin_request(&mut self, effect: Effect) {
+        let is_the_answer = matches!(effect, Effect::Send(_));
+        self.effects.push_back(effect);
+        if is_the_answer {
+            self.answered_request();
         }
     }
 
