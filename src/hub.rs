@@ -455,6 +455,7 @@ impl Hub {
 /// ERROR about a request.
 fn refuse(link: Option<&Link>, about: u8, req: u32, refusal: &Refusal) {
     if let Some(link) = link {
+        log::debug!("connection {}: request of type {about:#04x} refused: {refusal}", link.id);
         link.outbox.answer(|out| delivery::error(out, about, req.into(), refusal));
         link.outbox.notify(Notice::Answered);
     }

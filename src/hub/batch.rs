@@ -53,6 +53,9 @@ impl Batch {
                 self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true));
             }
             Outcome::Refused(refusal) => {
+                if let Some(conn) = conn {
+                    log::debug!("connection {conn}: message of type {about:#04x} refused: {refusal}");
+                }
                 self.answer(hub, conn, |out| delivery::error(out, about, nonce, &refusal));
             }
         }
