@@ -9,15 +9,15 @@ mod body;
 mod fetch;
 mod input;
 mod output;
+mod queries;
 
 use crate::clock;
-use crate::delivery;
+use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::hub::{Due, Hub, Link};
 use crate::id::{Now, Seq};
-use crate::outbox::{STOP_READING_AT, Segment};
+use crate::outbox::STOP_READING_AT;
 use crate::permits::Permits;
-use crate::queries::{self, Answer};
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::MediaStore;
 use crate::store::{Op, Store};
@@ -27,7 +27,9 @@ use chatwire_codec::{Decoder, Limits};
 use fetch::Fetches;
 use input::Input;
 use output::Output;
+use queries::Answer;
 use std::future::Future;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -59,16 +61,26 @@ pub struct Shared {
     pub limits: Limits,
 }
 
-/// Serves one connection until it is over. `is_private`: from this machine, or encrypted.
-pub async fn serve<S>(shared: Arc<Shared>, stream: S, is_private: bool, accepted: Instant)
+/// Where a connection comes from.
+#[derive(Clone, Copy, Debug)]
+pub struct Origin {
+    /// The other end's.
+    pub address: SocketAddr,
+    /// From this machine, or encrypted: secrets are safe on it.
+    pub is_private: bool,
+}
+
+/// Serves one connection, accepted at that moment, until it is over.
+pub async fn serve<S>(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let link = shared.hub.enter();
+    log::debug!("connection {}: from {}", link.id, origin.address);
     let member = Member { shared: shared.clone(), link };
     let mut stream = stream;
     {
-        let mut connection = Connection::new(&member, &mut stream, is_private, accepted);
+        let mut connection = Connection::new(&member, &mut stream, origin, accepted);
         std::future::poll_fn(|cx| connection.poll(cx)).await;
     }
     drop(member);
@@ -83,6 +95,7 @@ struct Member {
 
 impl Drop for Member {
     fn drop(&mut self) {
+        log::debug!("connection {}: over", self.link.id);
         self.shared.hub.leave(&self.link);
         self.link.outbox.close();
     }
@@ -121,13 +134,13 @@ struct Page {
 }
 
 impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(member: &'a Member, stream: &'a mut S, is_private: bool, accepted: Instant) -> Self {
+    fn new(member: &'a Member, stream: &'a mut S, origin: Origin, accepted: Instant) -> Self {
         let (shared, link) = (&member.shared, &member.link);
         Connection {
             shared,
             link,
             stream,
-            session: Session::new(shared.rules.clone(), link.id, is_private, accepted),
+            session: Session::new(shared.rules.clone(), link.id, origin.is_private, accepted),
             decoder: Decoder::server(shared.limits),
             input: Input::default(),
             output: Output::default(),

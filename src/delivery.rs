@@ -3,12 +3,47 @@
 //! It decides nothing: not who gets a frame ([`crate::hub`]), nor whether something happened (the store).
 
 use crate::error::Refusal;
-use crate::id::{ChatId, Micros, Seq, UserId};
-use crate::outbox::Segment;
+use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::store::{Content, Joined, Left, Media, Message, Synced};
 use bytes::Bytes;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Payload, Said};
+
+/// A piece of what is to be sent.
+#[derive(Debug)]
+pub enum Segment {
+    /// Frames of this connection's own.
+    Owned(Vec<u8>),
+    /// Frames that others get too.
+    Shared(Bytes),
+    /// The body of an inline frame, read from its file as it is sent.
+    File {
+        /// The media.
+        media: MediaId,
+        /// Where to go on.
+        offset: u64,
+        /// Where to end.
+        end: u64,
+    },
+}
+
+impl Segment {
+    /// Bytes to be sent.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        match self {
+            Segment::Owned(bytes) => bytes.len(),
+            Segment::Shared(bytes) => bytes.len(),
+            Segment::File { offset, end, .. } => usize::try_from(end - offset).unwrap_or(usize::MAX),
+        }
+    }
+
+    /// Whether there is nothing to be sent.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
 
 /// Appends a frame. All that the server writes is checked before it is stored, so it always fits; if it did
 /// not, the frame would be missing and the log would say so.
@@ -39,8 +74,8 @@ pub fn error(out: &mut Vec<u8>, about: u8, reference: u64, refusal: &Refusal) {
 
 /// JOINED.
 pub fn joined(out: &mut Vec<u8>, req: u32, joined: &Joined, last_seq: Seq) {
-    let (chat, created) = (joined.chat.0, joined.created.into());
-    put(out, &frame::Joined { req, chat, last_seq, room: &joined.room, created });
+    let (chat, created, new_member) = (joined.chat.0, joined.created.into(), joined.is_new.into());
+    put(out, &frame::Joined { req, chat, last_seq, room: &joined.room, created, new_member });
 }
 
 /// LEFT.

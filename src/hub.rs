@@ -13,10 +13,10 @@
 mod batch;
 mod directory;
 
-use crate::delivery::{self, Change};
+use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
-use crate::outbox::{Outbox, Segment};
+use crate::outbox::Outbox;
 use crate::permits::Permits;
 use crate::session::{Greeted, Notice};
 use crate::store::{
@@ -455,6 +455,7 @@ impl Hub {
 /// ERROR about a request.
 fn refuse(link: Option<&Link>, about: u8, req: u32, refusal: &Refusal) {
     if let Some(link) = link {
+        log::debug!("connection {}: request of type {about:#04x} refused: {refusal}", link.id);
         link.outbox.answer(|out| delivery::error(out, about, req.into(), refusal));
         link.outbox.notify(Notice::Answered);
     }

@@ -15,7 +15,6 @@ pub mod names;
 pub mod outbox;
 pub mod permits;
 pub mod policy;
-pub mod queries;
 pub mod server;
 pub mod session;
 pub mod store;

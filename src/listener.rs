@@ -1,7 +1,7 @@
 //! Accepts connections and admits as many as may be: the rest wait a while for a place, and are then told.
 
 use crate::clock;
-use crate::connection::{self, Shared};
+use crate::connection::{self, Origin, Shared};
 use crate::delivery;
 use crate::error::Refusal;
 use chatwire_codec::Code;
@@ -84,7 +84,8 @@ async fn admit(
     if let Err(e) = stream.set_nodelay(true) {
         log::debug!("{peer}: {e}");
     }
-    connection::serve(shared, stream, peer.ip().is_loopback(), accepted).await;
+    let origin = Origin { address: peer, is_private: peer.ip().is_loopback() };
+    connection::serve(shared, stream, origin, accepted).await;
     drop(place);
 }
 

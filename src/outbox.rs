@@ -5,7 +5,8 @@
 //! `Behind` for this connection (see [`crate::hub`]), and the disk is the queue. Answers are always taken,
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent.
 
-use crate::id::{ChatId, MediaId};
+use crate::delivery::Segment;
+use crate::id::ChatId;
 use crate::session::Notice;
 use bytes::Bytes;
 use std::collections::VecDeque;
@@ -25,42 +26,6 @@ pub const FEED_BELOW: usize = 64 * 1024;
 const COPY_UP_TO: usize = 2 * 1024;
 /// A piece that others are copied behind grows no further than this.
 const TAIL_BYTES: usize = 16 * 1024;
-
-/// A piece of what is to be sent.
-#[derive(Debug)]
-pub enum Segment {
-    /// Frames of this connection's own.
-    Owned(Vec<u8>),
-    /// Frames that others get too.
-    Shared(Bytes),
-    /// The body of an inline frame, read from its file as it is sent.
-    File {
-        /// The media.
-        media: MediaId,
-        /// Where to go on.
-        offset: u64,
-        /// Where to end.
-        end: u64,
-    },
-}
-
-impl Segment {
-    /// Bytes to be sent.
-    #[must_use]
-    pub fn len(&self) -> usize {
-        match self {
-            Segment::Owned(bytes) => bytes.len(),
-            Segment::Shared(bytes) => bytes.len(),
-            Segment::File { offset, end, .. } => usize::try_from(end - offset).unwrap_or(usize::MAX),
-        }
-    }
-
-    /// Whether there is nothing to be sent.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-}
 
 /// What a connection's task takes out.
 #[derive(Debug, Default)]

@@ -69,6 +69,8 @@ pub struct Joined {
     pub room: String,
     /// Whether this made it.
     pub created: bool,
+    /// Whether this made the user a member; `last_seq` is the position in the room then.
+    pub new_member: bool,
 }
 
 /// LEAVE's answer.
@@ -183,7 +185,13 @@ fn list<F, T: From<F>>(more: u8, items: Vec<F>) -> List<T> {
 
 impl From<frame::Joined<'_>> for Joined {
     fn from(f: frame::Joined<'_>) -> Self {
-        Joined { chat: f.chat, last_seq: f.last_seq, room: f.room.to_owned(), created: f.created != 0 }
+        Joined {
+            chat: f.chat,
+            last_seq: f.last_seq,
+            room: f.room.to_owned(),
+            created: f.created != 0,
+            new_member: f.new_member != 0,
+        }
     }
 }
 

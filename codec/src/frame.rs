@@ -435,7 +435,9 @@ frames! {
         /// Its name, as it was first spelled.
         room: str8,
         /// 1: this JOIN made it.
-        created: u8
+        created: u8,
+        /// 1: this JOIN made the user a member, so `last_seq` is a position.
+        new_member: u8
     }
     /// Answers LEAVE.
     0xC1 LEFT Left<'a>: ToClient {

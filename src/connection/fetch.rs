@@ -1,7 +1,7 @@
 //! FETCH: chunks of media, read from their files as there is room for them, the running fetches in turn.
 
 use super::output::{CHUNK_BYTES, Chunk, Output, read_piece};
-use crate::queries::Fetch;
+use super::queries::Fetch;
 use chatwire_codec::frame::kind;
 use std::collections::VecDeque;
 use std::fs::File;

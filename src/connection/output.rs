@@ -4,8 +4,8 @@
 //! outbox; chunks of fetches only when nothing else does.
 
 use super::Connection;
+use crate::delivery::Segment;
 use crate::hub::Link;
-use crate::outbox::Segment;
 use crate::store::media::MediaStore;
 use std::collections::VecDeque;
 use std::fs::File;

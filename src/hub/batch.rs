@@ -5,9 +5,8 @@
 //! has sent to one chat and then to another, or was refused something, what came before is delivered first.
 
 use super::{Chat, ChatState, Hub, Link, Place, Sub, lock};
-use crate::delivery;
+use crate::delivery::{self, Segment};
 use crate::id::{ChatId, ConnId, UserId};
-use crate::outbox::Segment;
 use crate::permits::Permits;
 use crate::store::{Appended, ChatHead, ChatKind, Content, Message, Outcome};
 use bytes::Bytes;
@@ -54,6 +53,9 @@ impl Batch {
                 self.answer(hub, conn, |out| delivery::status(out, nonce, chat, seq, at, true));
             }
             Outcome::Refused(refusal) => {
+                if let Some(conn) = conn {
+                    log::debug!("connection {conn}: message of type {about:#04x} refused: {refusal}");
+                }
                 self.answer(hub, conn, |out| delivery::error(out, about, nonce, &refusal));
             }
         }

@@ -14,15 +14,15 @@ pub enum Effect {
     Send(Vec<u8>),
     /// Send these as soon as no unit is half sent: a PONG.
     Urgent(Vec<u8>),
-    /// As `Urgent`; call [`Session::handle_ping_sent`] when it was really written.
+    /// As `Urgent`; call [`handle_ping_sent`](super::Session::handle_ping_sent) when it was really written.
     Ping(Vec<u8>),
     /// Note what HELLO said, for the hub.
     Greet(Greeted),
     /// Give this to the store. A message needs a permit first.
     Submit(Op),
-    /// Find the answer, queue it, and then call [`Session::handle_notice`] with `Answered`.
+    /// Find the answer, queue it, and then call [`handle_notice`](super::Session::handle_notice) with `Answered`.
     Query(Query),
-    /// Take the body that now comes into a file; at its end call [`Session::handle_body`].
+    /// Take the body that now comes into a file; at its end call [`handle_body`](super::Session::handle_body).
     OpenBody(MediaKind),
     /// The body has ended: finish its file.
     CloseBody,

@@ -43,10 +43,10 @@ pub const IN_FLIGHT: u32 = 1024;
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long a good end waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
+/// What is said of a TO that stands before anything else.
+const MISPLACED_TO: &str = "TO must be followed by content";
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
-/// What is said of a TO that stands before anything else.
-const NOT_CONTENT: &str = "TO must be followed by content";
 
 /// The settings that a session goes by.
 #[derive(Clone, Debug)]
@@ -276,13 +276,10 @@ impl Session {
                 Frame::Hello(hello) => self.hello(now, &hello),
                 other => self.malformed(now, other.kind(), "HELLO must come first"),
             },
-            State::Open(open) => {
-                let is_content = delivery::is_content(frame.kind());
-                if open.draft.is_some() && !is_content {
-                    return self.malformed(now, frame.kind(), NOT_CONTENT);
-                }
-                self.open_frame(now, frame);
+            State::Open(open) if open.draft.is_some() && !delivery::is_content(frame.kind()) => {
+                self.malformed(now, frame.kind(), MISPLACED_TO);
             }
+            State::Open(_) => self.open_frame(now, frame),
             State::LoggingIn { .. } | State::Ending(_) | State::Over => {}
         }
     }
@@ -306,8 +303,8 @@ impl Session {
 
     /// A frame that the decoder passes over.
     fn skipped(&mut self, now: Now, kind: u8, reason: SkipReason) {
-        if !delivery::is_content(kind) && matches!(&self.state, State::Open(open) if open.draft.is_some()) {
-            return self.malformed(now, kind, NOT_CONTENT);
+        if self.awaits_content() && !delivery::is_content(kind) {
+            return self.malformed(now, kind, MISPLACED_TO);
         }
         let refusal = match reason {
             SkipReason::Unknown { .. } if kind >= 0x80 => return,
@@ -326,6 +323,10 @@ impl Session {
             _ => 0,
         };
         self.send_error(kind, req.into(), &refusal);
+    }
+
+    fn awaits_content(&self) -> bool {
+        matches!(&self.state, State::Open(open) if open.draft.is_some())
     }
 
     fn with_open(&mut self, change: impl FnOnce(&mut Open)) {

@@ -257,7 +257,7 @@ impl Core {
             (Answer::Synced(synced), Note::Sync { chat, after }) => {
                 self.positions.synced(chat, after, synced.first_seq)?;
             }
-            (Answer::Joined(joined), _) if self.live => {
+            (Answer::Joined(joined), _) if self.live && joined.new_member => {
                 self.positions.joined(joined.chat, joined.last_seq)?;
             }
             (Answer::Left(left), _) => self.positions.forget(left.chat),

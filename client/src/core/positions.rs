@@ -4,14 +4,11 @@
 //!             first FROM            pos + 1
 //!  unknown ───────────────► at pos ◄────────┐   smaller: ignored
 //!     │                      │ ▲ └──────────┘   larger: SYNC(chat, pos)
-//!     │ JOIN's answer        │ │
-//!     ▼       FROM           │ │ SYNC's answer
-//!   joined ──────────────────┘ │
+//!     └──────────────────────┘ │
+//!       JOIN's answer,         │ SYNC's answer
+//!       as a new member        │
 //!  any ── SYNC sent ──► syncing┘   what comes before its answer comes again, and is ignored
 //! ```
-//!
-//! JOIN's answer does not say whether it made the user a member. If the user was one before, messages up to
-//! its `last_seq` may still be under way: from `joined`, an older FROM is taken, since none was seen here yet.
 
 use crate::limits::CHATS;
 use std::collections::HashMap;
@@ -31,7 +28,6 @@ pub(crate) enum Verdict {
 enum Pos {
     #[default]
     Unknown,
-    Joined(u64),
     At(u64),
 }
 
@@ -56,8 +52,8 @@ impl Positions {
         }
         let after = match place.pos {
             Pos::At(pos) if seq <= pos => return Ok(Verdict::Ignore),
-            Pos::At(pos) | Pos::Joined(pos) if seq > pos.saturating_add(1) => pos,
-            Pos::Unknown | Pos::Joined(_) | Pos::At(_) => {
+            Pos::At(pos) if seq > pos.saturating_add(1) => pos,
+            Pos::Unknown | Pos::At(_) => {
                 place.pos = Pos::At(seq);
                 return Ok(Verdict::Take);
             }
@@ -68,7 +64,7 @@ impl Positions {
     /// A STATUS came: it stands where the message would. A larger one is stored, and comes again.
     pub(crate) fn status(&mut self, chat: u64, seq: u64) {
         let Some(place) = self.places.get_mut(&chat) else { return };
-        if let Pos::At(pos) | Pos::Joined(pos) = place.pos
+        if let Pos::At(pos) = place.pos
             && !place.syncing
             && pos.checked_add(1) == Some(seq)
         {
@@ -76,12 +72,9 @@ impl Positions {
         }
     }
 
-    /// JOIN's answer came.
+    /// JOIN's answer came, and made the user a member.
     pub(crate) fn joined(&mut self, chat: u64, last_seq: u64) -> Result<(), &'static str> {
-        let place = self.place(chat)?;
-        if place.pos == Pos::Unknown {
-            place.pos = Pos::Joined(last_seq);
-        }
+        self.place(chat)?.pos = Pos::At(last_seq);
         Ok(())
     }
 
@@ -129,7 +122,7 @@ impl Place {
     fn known(&self, chat: u64) -> Option<(u64, u64)> {
         match self.pos {
             Pos::Unknown => None,
-            Pos::Joined(pos) | Pos::At(pos) => Some((chat, pos)),
+            Pos::At(pos) => Some((chat, pos)),
         }
     }
 }
@@ -187,13 +180,11 @@ mod tests {
     }
 
     #[test]
-    fn join_sets_a_position_from_which_a_gap_is_seen_and_an_older_message_is_not_lost() {
+    fn a_new_members_position_is_that_of_joins_answer() {
         let mut p = Positions::default();
         p.joined(CHAT, 4).expect("room");
+        check(&mut p, 4, Verdict::Ignore);
         check(&mut p, 6, Verdict::Gap { after: 4 });
-        check(&mut p, 3, Verdict::Take);
-        check(&mut p, 4, Verdict::Take);
-        p.joined(CHAT, 9).expect("room");
         check(&mut p, 5, Verdict::Take);
     }
 

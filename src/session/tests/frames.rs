@@ -96,6 +96,12 @@ fn to_before_anything_but_content_ends_the_connection() {
     check(To::default().into());
     check(Bye::default().into());
     check(Join { req: 1, room: "lobby", flags: 0 }.into());
+    for kind in [0x10, 0x25, 0x6A, 0x9A] {
+        let mut story = open();
+        story.send(To::default());
+        let effects = story.skip(kind, SkipReason::Unknown { req: 5 });
+        assert_eq!(ends_with_error(&effects), (Code::Malformed, 0, kind));
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use super::chat::{self, MAX_SEQ, message_id, sql};
 use super::fault::{self, Done, Fault};
 use super::query::no_media;
-use super::row::{self, REPLY, TEXT};
+use super::row::{self, REFERENCE, REPLY, TEXT};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
@@ -96,7 +96,7 @@ impl Writer {
     /// Where the message goes, checked for its sender.
     fn place(&mut self, append: &Append) -> Done<Place> {
         let chat = match &append.target {
-            Target::User(name) if *names::key(name) != *names::ASSISTANT => {
+            Target::User(name) => {
                 let other = self.addressee(append.user, name)?;
                 match self.cache.pair(&self.db, append.user, other)? {
                     Some(chat) => chat,
@@ -113,7 +113,7 @@ impl Writer {
         Ok(Place::Chat(chat))
     }
 
-    /// The other side of a direct chat. The assistant's name does not come here: it means the sender's home.
+    /// The other side of a direct chat; of the home chat, which everybody has, it is the assistant.
     fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
         let found = chat::user(&self.db, name)?;
         let other = found.filter(|user| !user.is_deleted && user.id != sender);
@@ -155,6 +155,9 @@ impl Writer {
         let (kind, body, media): (u8, &str, &[Arc<Media>]) = match &append.content {
             Ok(Content::Text(text)) => (TEXT, text, &[]),
             Ok(Content::Reply(text, media)) => (REPLY, text, media),
+            Ok(Content::Media(media)) if append.about == REFERENCE => {
+                (REFERENCE, "", std::slice::from_ref(media))
+            }
             Ok(Content::Media(media)) => (media.kind as u8, "", std::slice::from_ref(media)),
             Ok(Content::Reference(..) | Content::Gone) | Err(_) => return Err(Refusal::internal().into()),
         };
@@ -245,14 +248,18 @@ impl Writer {
         match &append.content {
             Ok(Content::Text(text)) => Ok(copy.kind == TEXT && copy.body == *text),
             Ok(Content::Reply(text, _)) => Ok(copy.kind == REPLY && copy.body == *text),
-            Ok(Content::Media(media)) => self.has_media(copy, media.kind, media.id),
-            Ok(Content::Reference(kind, id)) => self.has_media(copy, *kind, *id),
+            Ok(Content::Media(media)) => {
+                Ok(copy.kind == media.kind as u8 && self.has_media(copy, media.kind, media.id)?)
+            }
+            Ok(Content::Reference(kind, id)) => {
+                Ok(copy.kind == REFERENCE && self.has_media(copy, *kind, *id)?)
+            }
             Ok(Content::Gone) | Err(_) => Ok(false),
         }
     }
 
     fn has_media(&self, copy: &Copy, kind: MediaKind, id: MediaId) -> rusqlite::Result<bool> {
-        Ok(copy.kind == kind as u8 && row::first_media(&self.db, copy.id)? == Some((kind, id)))
+        Ok(row::first_media(&self.db, copy.id)? == Some((kind, id)))
     }
 }
 

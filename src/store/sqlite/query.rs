@@ -94,22 +94,20 @@ pub(super) fn members(
     limit: u16,
 ) -> Done<(ChatId, Listed<MemberRow>)> {
     let chat = named(db, asker, target)?;
-    let head = chat::admit(db, asker, chat)?;
+    chat::admit(db, asker, chat)?;
     let limit = page_rows(limit);
-    let mut rows = db
+    let rows = db
         .prepare_cached(
-            "SELECT u.id, u.name, m.role = 1 FROM members m JOIN users u ON u.id = m.user
-              WHERE m.chat = ?1 AND m.user > ?2 ORDER BY m.user LIMIT ?3",
+            "SELECT u.id, u.name, m.role = 1
+               FROM (SELECT user, role FROM members WHERE chat = ?1 AND user > ?2
+                     UNION ALL -- in a home chat the assistant
+                     SELECT low, 0 FROM chats WHERE id = ?1 AND kind = 0 AND low > ?2) m
+               JOIN users u ON u.id = m.user ORDER BY m.user LIMIT ?3",
         )?
         .query_map(params![sql(chat.0), sql(after.0), one_more(limit)], |row| {
             Ok(MemberRow { user: UserId(id_at(row, 0)?), user_name: row.get(1)?, owner: row.get(2)? })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
-    // At home in every home chat, and a member of none.
-    if head.kind == ChatKind::Home && after < UserId::ASSISTANT {
-        let user_name = names::ASSISTANT.into();
-        rows.insert(0, MemberRow { user: UserId::ASSISTANT, user_name, owner: false });
-    }
     Ok((chat, listed(rows, limit)))
 }
 

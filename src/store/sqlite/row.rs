@@ -10,6 +10,8 @@ use std::sync::Arc;
 
 /// `messages.kind` of text.
 pub(super) const TEXT: u8 = 0x00;
+/// `messages.kind` of media that was sent as a reference; what kind of media it is, its reference says.
+pub(super) const REFERENCE: u8 = 0x05;
 /// `messages.kind` of a removed message.
 pub(super) const GONE: u8 = 0x0F;
 /// `messages.kind` of the assistant's answers.
@@ -51,7 +53,7 @@ impl Stored {
     }
 
     fn has_media(&self) -> bool {
-        self.kind == REPLY || kind(self.kind).is_some()
+        matches!(self.kind, REPLY | REFERENCE) || kind(self.kind).is_some()
     }
 
     fn content(self, media: Vec<Arc<Media>>) -> Content {

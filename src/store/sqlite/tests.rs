@@ -205,7 +205,7 @@ fn sent(user: UserId, target: Target, nonce: u64, content: Content) -> Append {
         target,
         reply_to: 0,
         name: "".into(),
-        about: 0,
+        about: if matches!(content, Content::Reference(..)) { super::row::REFERENCE } else { 0 },
         permit: PERMIT,
         content: Ok(content),
         refused: None,

@@ -174,13 +174,14 @@ fn the_first_message_to_a_user_opens_their_direct_chat() {
 }
 
 #[test]
-fn nobody_writes_to_themselves_or_to_strangers_and_the_assistant_is_at_home() {
+fn nobody_writes_to_themselves_or_to_strangers_and_the_assistants_name_means_home() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
     for name in ["ann", "nobody"] {
         assert_eq!(code(rig.send(said(ann, to(name), 0, "hi"))), Code::NotFound, "{name}");
     }
-    assert_eq!(stored(rig.send(said(ann, to("Assistant"), 0, "hi"))).chat_kind, crate::store::ChatKind::Home);
+    let home = stored(rig.send(said(ann, to("Assistant"), 0, "hi")));
+    assert_eq!(home.chat, stored(rig.send(said(ann, Target::Current(None), 0, "hi"))).chat);
     let bob = rig.guest("bob");
     let (first, _) = opened(rig.send(said(ann, to("bob"), 5, "hi")));
     rig.other().execute("UPDATE users SET deleted_at = 1 WHERE id = ?1", [bob.0.cast_signed()]).unwrap();
@@ -230,18 +231,20 @@ fn time_never_runs_backwards_within_a_chat() {
 }
 
 #[test]
-fn media_sent_inline_or_by_reference_is_one_message_to_its_nonce() {
+fn media_sent_whole_and_the_same_media_sent_by_reference_are_two_bodies_to_a_nonce() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
     let image = Arc::new(picture(1));
     let first = stored(rig.send(sent(ann, all(), 5, Content::Media(Arc::clone(&image)))));
-    let reference = || Content::Reference(MediaKind::Image, image.id);
-    assert_eq!(duplicate(rig.send(sent(ann, all(), 5, reference()))), (ChatId::ALL, first.seq));
-    assert_eq!(duplicate(rig.send(sent(ann, all(), 5, Content::Media(Arc::clone(&image))))).1, first.seq);
-    let other = Content::Reference(MediaKind::File, image.id);
-    assert_eq!(code(rig.send(sent(ann, all(), 5, other))), Code::Conflict);
-    let again = stored(rig.send(sent(ann, all(), 6, reference())));
-    assert_eq!(again.content, Content::Media(image));
+    let whole = |nonce| sent(ann, all(), nonce, Content::Media(Arc::clone(&image)));
+    let reference = |kind, nonce| sent(ann, all(), nonce, Content::Reference(kind, image.id));
+    assert_eq!(duplicate(rig.send(whole(5))), (ChatId::ALL, first.seq));
+    assert_eq!(code(rig.send(reference(MediaKind::Image, 5))), Code::Conflict);
+    let again = stored(rig.send(reference(MediaKind::Image, 6)));
+    assert_eq!(again.content, Content::Media(Arc::clone(&image)));
+    assert_eq!(duplicate(rig.send(reference(MediaKind::Image, 6))).1, again.seq);
+    assert_eq!(code(rig.send(reference(MediaKind::File, 6))), Code::Conflict);
+    assert_eq!(code(rig.send(whole(6))), Code::Conflict);
     assert_eq!(rig.all_of(ChatId::ALL)[1].content, again.content);
 }
 

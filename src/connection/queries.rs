@@ -1,11 +1,10 @@
 //! Answers to requests that only read: what the store says, with what the hub knows, in bytes.
 //! All of it blocks on the disk, and is called from a blocking thread.
 
-use crate::connection::Shared;
-use crate::delivery;
+use super::Shared;
+use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
-use crate::outbox::Segment;
 use crate::session::{Query, QueryKind};
 use crate::store::{HistoryQuery, Target};
 use chatwire_codec::frame::{self, ParticipantItem, RoomItem};
@@ -18,7 +17,7 @@ const ONLINE: u8 = 1;
 
 /// What a query led to.
 #[derive(Debug)]
-pub enum Answer {
+pub(super) enum Answer {
     /// These frames, and that is all.
     Segments(Vec<Segment>),
     /// This frame, and then chunks.
@@ -27,19 +26,19 @@ pub enum Answer {
 
 /// Media that is being fetched.
 #[derive(Debug)]
-pub struct Fetch {
+pub(super) struct Fetch {
     /// The transfer's number.
-    pub req: u32,
+    pub(super) req: u32,
     /// The open file.
-    pub file: File,
+    pub(super) file: File,
     /// The next byte.
-    pub at: u64,
+    pub(super) at: u64,
     /// Behind the last byte.
-    pub end: u64,
+    pub(super) end: u64,
 }
 
 /// The answer to a query, or ERROR.
-pub fn answer(shared: &Shared, query: &Query) -> Answer {
+pub(super) fn answer(shared: &Shared, query: &Query) -> Answer {
     let (req, user) = (query.req, query.user);
     let result = match &query.kind {
         QueryKind::Rooms { after, limit } => rooms(shared, req, after, *limit),
