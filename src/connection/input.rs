@@ -49,6 +49,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let rest = std::mem::take(&mut self.input.rest);
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
+                // What was read before the pause counts from now on.
+                self.session.handle_read(now.instant, 0, self.is_inside_frame());
             } else if self.input.is_over {
                 self.session.handle_eof(now.instant);
                 self.perform_effects();
@@ -90,10 +92,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
             }
-            let inside = self.input.is_hungry && (!self.input.rest.is_empty() || self.decoder.inside_body());
-            self.session.handle_read(now.instant, n, inside);
+            self.session.handle_read(now.instant, n, self.is_inside_frame());
             true
         })
+    }
+
+    /// Whether a frame has begun whose end must come from the client.
+    fn is_inside_frame(&self) -> bool {
+        self.input.is_hungry && (!self.input.rest.is_empty() || self.decoder.inside_body())
     }
 
     /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
