@@ -354,11 +354,18 @@ fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
     let messages = shared.store.messages(due.chat, due.after, due.upto, PAGE_BYTES).ok()?;
     let user = link.user().map(|(user, _)| *user)?;
     let mut segments = Vec::new();
+    // Where nothing is left in between, the page ends where it was to end.
+    let mut at = due.upto;
+    let mut inline = 0;
     for message in &messages {
         delivery::segments(&mut segments, message, message.user == user, link.inline_limit());
+        at = message.seq;
+        inline += delivery::inline(message, link.inline_limit()).map_or(0, |media| media.size);
+        // What is pushed whole counts too: a connection that has much unsent is not read from.
+        if inline >= PAGE_BYTES as u64 {
+            break;
+        }
     }
-    // Where nothing is left in between, the page ends where it was to end.
-    let at = messages.last().map_or(due.upto, |last| last.seq);
     Some(Page { due, at, segments })
 }
 
