@@ -16,13 +16,16 @@ use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 /// Connections to the database that read.
 const READERS: u32 = 8;
+/// Connections that the system keeps until they are accepted. Of those that find no room each tries again a
+/// second later, so it is as long as systems allow: all clients of a server come back at once when it restarts.
+const BACKLOG: u32 = 4096;
 /// How long the connections have to end when the server stops.
 const DRAIN: Duration = Duration::from_secs(8);
 
@@ -66,7 +69,7 @@ pub fn run(config: &Config) -> Result<(), Error> {
 async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     let mut terminate = signal(SignalKind::terminate())?;
     let address = config.listen_tcp;
-    let socket = TcpListener::bind(address).await.map_err(|e| Error::Listen(address, e))?;
+    let socket = listen(address).map_err(|e| Error::Listen(address, e))?;
     let shared = Arc::new(join(config, &store)?);
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
@@ -93,6 +96,14 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
         _ = tokio::signal::ctrl_c() => log::warn!("stopped by a second signal"),
     }
     Ok(())
+}
+
+/// Binds a door, as `TcpListener::bind` does, but for the length of its queue.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(BACKLOG)
 }
 
 /// Gives each part what it needs of the others.

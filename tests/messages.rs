@@ -135,7 +135,7 @@ fn messages_of_one_connection_keep_their_order_in_each_chat() {
     aya.expect::<Member<'_>>();
     aya.expect::<Member<'_>>();
     let mut random = random::Random::new();
-    let plan: Vec<u64> = (0..600).map(|_| *random.pick(&rooms)).collect();
+    let plan: Vec<u64> = (0..600).map(|_| random.pick(&rooms)).collect();
     let mut bytes = Vec::new();
     for (nonce, chat) in (1..).zip(&plan) {
         bytes.extend(bytes_of(to_chat(nonce, *chat)));

@@ -42,7 +42,7 @@ impl Random {
         (0..n.div_ceil(8)).flat_map(|_| self.number().to_be_bytes()).take(n).collect()
     }
 
-    pub fn pick<'a, T>(&mut self, of: &'a [T]) -> &'a T {
-        &of[self.below(of.len())]
+    pub fn pick<T: Copy>(&mut self, of: &[T]) -> T {
+        of[self.below(of.len())]
     }
 }
