@@ -112,7 +112,7 @@ struct Connection<'a, S> {
     body: Option<Box<Body>>,
     fetches: Option<Box<Fetches>>,
     /// A message that waits for a permit.
-    blocked: Option<Blocked>,
+    blocked: Option<Box<Blocked>>,
     query: Option<JoinHandle<Answer>>,
     page: Option<JoinHandle<Option<Page>>>,
     timer: Pin<Box<Sleep>>,
@@ -170,6 +170,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 return Poll::Ready(());
             }
             if !moved {
+                self.session.rest();
                 return Poll::Pending;
             }
         }
@@ -252,7 +253,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             return self.shared.store.submit(op);
         }
         let permit = Box::pin(self.shared.permits.clone().take(cost));
-        self.blocked = Some(Blocked { op, permit });
+        self.blocked = Some(Box::new(Blocked { op, permit }));
     }
 
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
@@ -285,8 +286,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if blocked.permit.as_mut().poll(cx).is_pending() {
             return false;
         }
-        if let Some(Blocked { op, .. }) = self.blocked.take() {
-            self.shared.store.submit(op);
+        if let Some(blocked) = self.blocked.take() {
+            self.shared.store.submit(blocked.op);
         }
         true
     }

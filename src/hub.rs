@@ -12,6 +12,7 @@
 
 mod batch;
 mod directory;
+mod subs;
 
 use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
@@ -27,7 +28,6 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
-use std::ops::Bound;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -49,6 +49,17 @@ pub struct Link {
 }
 
 impl Link {
+    fn new(id: ConnId, live_bytes: Arc<AtomicUsize>) -> Self {
+        Link {
+            id,
+            outbox: Outbox::new(live_bytes),
+            greeted: OnceLock::new(),
+            user: OnceLock::new(),
+            chats: Mutex::default(),
+            is_muted: AtomicBool::new(false),
+        }
+    }
+
     /// Who it is, once that is known.
     #[must_use]
     pub fn user(&self) -> Option<&(UserId, Arc<str>)> {
@@ -139,14 +150,7 @@ impl Hub {
     /// A new connection.
     pub fn enter(&self) -> Arc<Link> {
         let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
-        let link = Arc::new(Link {
-            id,
-            outbox: Outbox::new(self.live_bytes.clone()),
-            greeted: OnceLock::new(),
-            user: OnceLock::new(),
-            chats: Mutex::default(),
-            is_muted: AtomicBool::new(false),
-        });
+        let link = Arc::new(Link::new(id, self.live_bytes.clone()));
         self.directory().links.insert(id, link.clone());
         link
     }
@@ -205,8 +209,7 @@ impl Hub {
         let Some(all) = self.directory().chats.get(&ChatId::ALL).cloned() else { return (Vec::new(), false) };
         let mut found: Vec<(UserId, Arc<str>)> = Vec::new();
         let state = lock(&all.state);
-        let behind = (Bound::Excluded((after, ConnId(u64::MAX))), Bound::Unbounded);
-        for (&(user, _), sub) in state.subs.range(behind) {
+        for ((user, _), sub) in state.subs.behind((after, ConnId(u64::MAX))) {
             if found.last().is_some_and(|(last, _)| *last == user) {
                 continue;
             }
@@ -226,7 +229,7 @@ impl Hub {
             let Some(chat) = self.chat(id) else { continue };
             let mut state = lock(&chat.state);
             let head = state.head;
-            let Some(sub) = state.subs.get_mut(&(user, link.id)) else { continue };
+            let Some(sub) = state.subs.get_mut((user, link.id)) else { continue };
             let Place::Behind { at, round } = sub.place else { continue };
             if at < head {
                 return Some(Due { chat: id, after: at, upto: head, round });
@@ -241,7 +244,7 @@ impl Hub {
         let (Some(&(user, _)), Some(chat)) = (link.user(), self.chat(due.chat)) else { return };
         let mut state = lock(&chat.state);
         let head = state.head;
-        let Some(sub) = state.subs.get_mut(&(user, link.id)) else { return };
+        let Some(sub) = state.subs.get_mut((user, link.id)) else { return };
         if !matches!(sub.place, Place::Behind { round, .. } if round == due.round) {
             return;
         }
@@ -443,7 +446,7 @@ impl Hub {
         link.outbox.answer(|out| delivery::synced(out, req, &synced));
         if let (Some(chat), Some(&(user, _))) = (chat, link.user()) {
             let mut state = lock(&chat.state);
-            if let Some(sub) = state.subs.get_mut(&(user, conn)) {
+            if let Some(sub) = state.subs.get_mut((user, conn)) {
                 sub.place = Place::Behind { at: synced.after, round };
                 link.outbox.add_behind(synced.chat);
             }

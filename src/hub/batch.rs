@@ -135,17 +135,17 @@ impl Run {
         let mut shared = Shared { run: self, bytes: None, has_media: self.has_media() };
         let mut state = lock(&chat.state);
         self.move_head(chat, &mut state);
-        for ((user, conn), sub) in &mut state.subs {
-            let is_sender = users.binary_search(user).is_ok();
-            if is_sender && self.messages.iter().any(|(by, _)| *by == Some(*conn)) {
-                answered.push(*conn);
+        for ((user, conn), sub) in state.subs.iter_mut() {
+            let is_sender = users.binary_search(&user).is_ok();
+            if is_sender && self.messages.iter().any(|(by, _)| *by == Some(conn)) {
+                answered.push(conn);
             }
             if sub.place != Place::Live {
                 self.confirm(&sub.link);
                 continue;
             }
             let fits = if is_sender || shared.differs_for(&sub.link) {
-                self.to_one(*user, &sub.link)
+                self.to_one(user, &sub.link)
             } else {
                 sub.link.outbox.live(shared.bytes())
             };

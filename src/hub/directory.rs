@@ -1,12 +1,12 @@
 //! Who is where: connections, users, chats, and the places that connections have in chats.
 
+use super::subs::{Key, Subs};
 use super::{Link, lock};
 use crate::delivery::{self, Change};
 use crate::id::{ChatId, ConnId, Seq, UserId};
 use crate::store::{ChatHead, Joined};
 use bytes::Bytes;
-use std::collections::btree_map::Entry;
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
@@ -31,7 +31,7 @@ pub(super) struct Chat {
 pub(super) struct ChatState {
     /// The newest message that was delivered.
     pub(super) head: Seq,
-    pub(super) subs: BTreeMap<(UserId, ConnId), Sub>,
+    pub(super) subs: Subs,
     /// How many users `subs` are of.
     pub(super) users: usize,
 }
@@ -62,26 +62,27 @@ impl Directory {
             return;
         }
         let chat = self.chats.entry(head.chat).or_insert_with(|| {
-            let state = ChatState { head: head.last_seq, subs: BTreeMap::new(), users: 0 };
+            let state = ChatState { head: head.last_seq, subs: Subs::default(), users: 0 };
             Arc::new(Chat { id: head.chat, state: Mutex::new(state) })
         });
         let mut state = lock(&chat.state);
-        let is_first = state.of(user).next().is_none();
-        let Entry::Vacant(vacant) = state.subs.entry((user, link.id)) else { return };
+        let is_first = !state.subs.has(user);
         let place = if link.wants_live() { Place::Live } else { Place::Off };
-        vacant.insert(Sub { link: link.clone(), place });
+        if !state.subs.insert((user, link.id), Sub { link: link.clone(), place }) {
+            return;
+        }
         state.users += usize::from(is_first);
         lock(&link.chats).push(head.chat);
     }
 
     /// Takes a place away; a chat without places is forgotten.
-    pub(super) fn unsubscribe(&mut self, id: ChatId, key: (UserId, ConnId)) {
+    pub(super) fn unsubscribe(&mut self, id: ChatId, key: Key) {
         let Some(chat) = self.chats.get(&id) else { return };
         let mut state = lock(&chat.state);
-        if state.subs.remove(&key).is_none() {
+        if state.subs.remove(key).is_none() {
             return;
         }
-        if state.of(key.0).next().is_none() {
+        if !state.subs.has(key.0) {
             state.users -= 1;
         }
         let is_empty = state.subs.is_empty();
@@ -106,17 +107,13 @@ impl Directory {
 }
 
 impl ChatState {
-    pub(super) fn of(&self, user: UserId) -> impl Iterator<Item = &Sub> {
-        self.subs.range((user, ConnId(0))..=(user, ConnId(u64::MAX))).map(|(_, sub)| sub)
-    }
-
     /// An event for those who follow the chat live: dropped where there is no room.
     pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId) -> bool) {
         if self.users > MEMBER_EVENTS_UP_TO {
             return;
         }
-        for ((user, _), sub) in &self.subs {
-            if sub.place == Place::Live && to(*user) {
+        for ((user, _), sub) in self.subs.iter() {
+            if sub.place == Place::Live && to(user) {
                 let _ = sub.link.outbox.live(event);
             }
         }

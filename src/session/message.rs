@@ -75,7 +75,7 @@ impl Session {
             return self.append(draft, kind, Err(refusal));
         }
         let Some(media_kind) = MediaKind::from_number(kind) else { return };
-        self.with_open(|open| open.body = Some(Body { draft, kind }));
+        self.with_open(|open| open.body = Some(Box::new(Body { draft, kind })));
         self.effects.push_back(Effect::OpenBody(media_kind));
     }
 
@@ -93,7 +93,8 @@ impl Session {
             State::Open(open) => open.body.take(),
             _ => None,
         };
-        if let Some(Body { draft, kind }) = body {
+        if let Some(body) = body {
+            let Body { draft, kind } = *body;
             self.append(draft, kind, result.map(|media| Content::Media(Arc::new(media))));
         }
         self.answered_request();

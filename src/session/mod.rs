@@ -74,7 +74,7 @@ pub struct Session {
     /// Messages that were submitted and not yet answered.
     in_flight: u32,
     /// What a request leads to, while messages before it are not yet answered.
-    held: Option<Effect>,
+    held: Option<Box<Effect>>,
     /// Whether secrets would be safe on this connection.
     is_private: bool,
 }
@@ -99,7 +99,7 @@ struct Open {
     /// A TO whose content has not come yet.
     draft: Option<Draft>,
     /// What the body that is coming belongs to, or `None` if it is passed over.
-    body: Option<Body>,
+    body: Option<Box<Body>>,
     /// A request, or a body's end, whose outcome must be known before anything else is looked at.
     waits: bool,
     /// Fetches that are running.
@@ -132,6 +132,13 @@ impl Session {
     /// The next thing to be done.
     pub fn poll_effect(&mut self) -> Option<Effect> {
         self.effects.pop_front()
+    }
+
+    /// Gives back what is only needed while something moves.
+    pub fn rest(&mut self) {
+        if self.effects.is_empty() {
+            self.effects = VecDeque::new();
+        }
     }
 
     /// Whether the next event may be handed in. Where not, what has come must wait.
@@ -230,7 +237,7 @@ impl Session {
             && !matches!(self.state, State::Over)
             && let Some(effect) = self.held.take()
         {
-            self.begin_request(effect);
+            self.begin_request(*effect);
         }
         self.finish_if_drained();
     }

@@ -41,7 +41,7 @@ impl Session {
         if self.in_flight == 0 {
             self.begin_request(effect);
         } else {
-            self.held = Some(effect);
+            self.held = Some(Box::new(effect));
         }
     }
 
