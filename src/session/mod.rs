@@ -118,6 +118,8 @@ struct Ending {
     last: Vec<u8>,
     /// Whether a request is still under way.
     waits: bool,
+    /// What it was, while the file of a body that is whole is still being finished.
+    was: Option<Box<Open>>,
 }
 
 impl Session {
@@ -370,13 +372,16 @@ impl Session {
 
     /// Takes nothing more; `last` is sent when all is answered, or when `within` is over.
     fn end(&mut self, now: Instant, within: Duration, last: Vec<u8>) {
-        let waits = match &self.state {
-            State::Open(open) => open.waits,
-            State::AwaitingHello | State::LoggingIn { .. } => false,
-            State::Ending(_) | State::Over => return,
+        let (waits, was) = match std::mem::replace(&mut self.state, State::Over) {
+            State::Open(open) => (open.waits, Some(open).filter(|open| open.waits && open.body.is_some())),
+            State::AwaitingHello | State::LoggingIn { .. } => (false, None),
+            over @ (State::Ending(_) | State::Over) => {
+                self.state = over;
+                return;
+            }
         };
         self.timers.ending(Some(now + within));
-        self.state = State::Ending(Ending { last, waits });
+        self.state = State::Ending(Ending { last, waits, was });
         self.finish_if_drained();
     }
 

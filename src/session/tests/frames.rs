@@ -323,6 +323,18 @@ fn a_body_is_kept_and_becomes_a_message_when_its_file_is_done() {
     assert!(story.session.wants_input());
 }
 
+#[test]
+fn a_body_that_is_whole_becomes_a_message_though_the_server_stops() {
+    let mut story = open();
+    story.event(Event::BodyStart { kind: kind::VOICE, size: 9 });
+    story.event(Event::BodyEnd);
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    story.session.handle_body(Ok(media()));
+    assert!(append(story.drain()).content.is_ok());
+    story.session.handle_answered(1);
+    assert!(matches!(story.drain()[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
 fn media() -> Media {
     Media {
         id: MediaId([1; 32]),
