@@ -91,6 +91,7 @@ impl Session {
     pub fn handle_body(&mut self, result: Result<Media, Refusal>) {
         let body = match &mut self.state {
             State::Open(open) => open.body.take(),
+            State::Ending(ending) => ending.open.as_mut().and_then(|open| open.body.take()),
             _ => None,
         };
         if let Some(body) = body {
@@ -118,7 +119,7 @@ impl Session {
     }
 
     fn append(&mut self, draft: Draft, about: u8, content: Result<Content, Refusal>) {
-        let State::Open(open) = &self.state else { return };
+        let Some(open) = self.open() else { return };
         let (name, content) = match draft.name {
             None => (Box::default(), content),
             Some(Ok(name)) => (name, content),
