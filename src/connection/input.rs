@@ -49,10 +49,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let rest = std::mem::take(&mut self.input.rest);
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
-                // What was read before the pause counts from now on.
-                self.session.handle_read(now.instant, 0, self.is_inside_frame());
             } else if self.input.is_over {
-                self.session.handle_eof(now.instant);
+                self.session.handle_eof();
                 self.perform_effects();
             } else if !self.poll_read(cx, now) {
                 break;
@@ -81,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.input.is_over = true;
                 return true;
             }
+            self.session.handle_read(now.instant, n);
             let mut rest = std::mem::take(&mut self.input.rest);
             if kept == rest.len() {
                 let used = self.feed(&scratch[..kept + n], now);
@@ -92,14 +91,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
             }
-            self.session.handle_read(now.instant, n, self.is_inside_frame());
             true
         })
-    }
-
-    /// Whether a frame has begun whose end must come from the client.
-    fn is_inside_frame(&self) -> bool {
-        self.input.is_hungry && (!self.input.rest.is_empty() || self.decoder.inside_body())
     }
 
     /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
@@ -111,6 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Hands frames to the session as long as it wants any; tells how many bytes they had.
     fn feed(&mut self, bytes: &[u8], now: Now) -> usize {
         let mut left = bytes;
+        let mut ended = false;
         self.input.is_hungry = false;
         while self.may_read() {
             match self.decoder.next(&mut left) {
@@ -120,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     }
                 }
                 Ok(Some(event)) => {
+                    ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });
                     self.session.handle_event(now, event);
                     self.perform_effects();
                 }
@@ -133,6 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 }
             }
         }
+        let inside = self.input.is_hungry && (!left.is_empty() || self.decoder.inside_body());
+        self.session.handle_looked_at(now.instant, ended, inside);
         bytes.len() - left.len()
     }
 }

@@ -101,7 +101,7 @@ impl Directory {
             lock(&chat.state).tell(&event, |user| user != joined.user);
         }
         for device in devices.iter().filter(|d| d.id != caused_by) {
-            device.outbox.answer(|out| out.extend_from_slice(&event));
+            device.tell_of_itself(&event);
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Messages: a TO and its content become one append. Refused ones take the same way, so that the answers
 //! come in the order of the messages.
 
-use super::{Body, Effect, Ending, Session, State};
+use super::{Body, Effect, Session, State};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Now};
 use crate::names;
@@ -91,7 +91,7 @@ impl Session {
     pub fn handle_body(&mut self, result: Result<Media, Refusal>) {
         let body = match &mut self.state {
             State::Open(open) => open.body.take(),
-            State::Ending(Ending { was: Some(was), .. }) => was.body.take(),
+            State::Ending(ending) => ending.open.as_mut().and_then(|open| open.body.take()),
             _ => None,
         };
         if let Some(body) = body {
@@ -119,7 +119,7 @@ impl Session {
     }
 
     fn append(&mut self, draft: Draft, about: u8, content: Result<Content, Refusal>) {
-        let (State::Open(open) | State::Ending(Ending { was: Some(open), .. })) = &self.state else { return };
+        let Some(open) = self.open() else { return };
         let (name, content) = match draft.name {
             None => (Box::default(), content),
             Some(Ok(name)) => (name, content),
