@@ -45,6 +45,8 @@ pub(super) struct Output {
     chunk_sent: usize,
     /// The chunks, in the budget of all connections.
     held: Held,
+    /// Whether WELCOME, or the refusal in its place, has gone out: nothing stands before it.
+    has_begun: bool,
     /// Whether something waited when the session was last told.
     waited: bool,
 }
@@ -73,6 +75,7 @@ impl Output {
             chunks: VecDeque::new(),
             chunk_sent: 0,
             held,
+            has_begun: false,
             waited: false,
         }
     }
@@ -122,7 +125,8 @@ impl Output {
 
     /// Whether a frame of another lane may be sent now.
     fn at_boundary(&self) -> bool {
-        self.main_sent == 0
+        self.has_begun
+            && self.main_sent == 0
             && self.chunk_sent == 0
             && self.file.is_none()
             && !matches!(self.main.front(), Some(Segment::File { .. }))
@@ -130,6 +134,7 @@ impl Output {
 
     /// Notes that `n` bytes of `main` were sent.
     fn main_sent(&mut self, n: usize) {
+        self.has_begun = true;
         self.main_sent += n;
         while let Some(front) = self.main.front() {
             let len = front.len();

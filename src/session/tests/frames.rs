@@ -268,6 +268,8 @@ fn reserved_names_are_no_rooms_but_all_can_be_joined() {
 fn frames_that_contradict_themselves_are_malformed() {
     let both = Participants { req: 1, chat: 1, room: "a", ..Participants::default() };
     assert_eq!(ends_with_error(&open().send(both)).0, Code::Malformed);
+    assert!(open().send(Chunk::default()).is_empty());
+    assert!(open().send(Chunk { bytes: b"x", ..Chunk::default() }).is_empty());
 }
 
 #[test]
