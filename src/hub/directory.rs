@@ -107,13 +107,13 @@ impl Directory {
 }
 
 impl ChatState {
-    /// An event for those who follow the chat live: dropped where there is no room.
+    /// An event for those who are in the chat: dropped where there is no room, and for who is behind.
     pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId) -> bool) {
         if self.users > MEMBER_EVENTS_UP_TO {
             return;
         }
         for ((user, _), sub) in self.subs.iter() {
-            if sub.place == Place::Live && to(user) {
+            if matches!(sub.place, Place::Live | Place::Off) && to(user) {
                 let _ = sub.link.outbox.live(event);
             }
         }

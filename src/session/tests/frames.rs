@@ -124,7 +124,9 @@ fn a_refused_message_keeps_its_place_among_the_answers() {
     assert_eq!(refused(unknown), Code::Unsupported);
     story.send(To { name: "a\u{7}b", ..To::default() });
     let reference = frame::Media { media_kind: 1, ..frame::Media::default() };
-    assert_eq!(refused(append(story.send(reference))), Code::Conflict);
+    let message = append(story.send(reference));
+    // A copy of it may have been stored under a good name.
+    assert_eq!((message.content.is_ok(), message.refused.unwrap().code), (true, Code::Conflict));
     assert_eq!(
         refused(append(story.send(frame::Media { media_kind: 9, ..frame::Media::default() }))),
         Code::BadMedia
