@@ -138,12 +138,8 @@ impl Writer {
     fn resolve(&mut self, append: &mut Append) -> Done<()> {
         match append.content {
             Ok(Content::Reference(kind, id)) => {
-                let find = |kind| chat::readable_media(&self.db, append.user, id, kind);
-                let media = match find(Some(kind))? {
-                    Some(media) => media,
-                    None => as_kind(find(None)?.ok_or_else(no_media)?, kind)?,
-                };
-                append.content = Ok(Content::Media(Arc::new(media)));
+                let media = chat::readable_media(&self.db, append.user, id, Some(kind))?;
+                append.content = Ok(Content::Media(Arc::new(as_kind(media.ok_or_else(no_media)?, kind)?)));
                 Ok(())
             }
             Ok(Content::Gone) => Err(Fault::new(Code::Unsupported, "a removed message cannot be sent")),
@@ -289,8 +285,11 @@ fn message(append: &mut Append, placed: &Placed) -> Message {
     }
 }
 
-/// Media that was sent as another kind: all of it can be a file.
+/// Media as this kind, which it may not have been sent as: all of it can be a file.
 fn as_kind(media: Media, kind: MediaKind) -> Done<Media> {
+    if media.kind == kind {
+        return Ok(media);
+    }
     if kind != MediaKind::File {
         return Err(Fault::new(Code::BadMedia, "this media was stored as another kind"));
     }
