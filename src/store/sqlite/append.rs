@@ -101,7 +101,10 @@ impl Writer {
                 match self.cache.pair(&self.db, append.user, other)? {
                     Some(chat) => chat,
                     None if append.reply_to > 0 => return Err(no_message()),
-                    None => return Ok(Place::New(other)),
+                    None => {
+                        self.may_have_one_more(append.user)?;
+                        return Ok(Place::New(other));
+                    }
                 }
             }
             _ => self.named(append)?.ok_or_else(chat::no_chat)?,

@@ -133,9 +133,13 @@ impl Rig {
     }
 
     fn join(&mut self, user: UserId, room: &str, leave: Option<ChatId>) -> Joined {
+        self.try_join(user, room, leave).unwrap()
+    }
+
+    fn try_join(&mut self, user: UserId, room: &str, leave: Option<ChatId>) -> Result<Joined, Refusal> {
         let join = Join { conn: CONN, user, req: REQ, room: room.into(), leave };
         match self.ask(Op::Join(join)) {
-            Committed::Join(CONN, REQ, done) => done.unwrap(),
+            Committed::Join(CONN, REQ, done) => done,
             other => panic!("not a join: {other:?}"),
         }
     }
