@@ -10,7 +10,6 @@ use super::row::{self, REFERENCE, REPLY, TEXT};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::names;
 use crate::store::media::relative_path;
 use crate::store::{Append, Appended, ChatKind, Content, Media, Message, Outcome, Target};
 use chatwire_codec::{Code, MediaKind};
@@ -96,8 +95,8 @@ impl Writer {
     /// Where the message goes, checked for its sender.
     fn place(&mut self, append: &Append) -> Done<Place> {
         let chat = match &append.target {
-            Target::User(name) => {
-                let other = self.addressee(append.user, name)?;
+            Target::User(key) => {
+                let other = self.addressee(append.user, key)?;
                 match self.cache.pair(&self.db, append.user, other)? {
                     Some(chat) => chat,
                     None if append.reply_to > 0 => return Err(no_message()),
@@ -117,8 +116,8 @@ impl Writer {
     }
 
     /// The other side of a direct chat; of the home chat, which everybody has, it is the assistant.
-    fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
-        let found = chat::user(&self.db, name)?;
+    fn addressee(&self, sender: UserId, key: &str) -> Done<UserId> {
+        let found = chat::user(&self.db, key)?;
         let other = found.filter(|user| !user.is_deleted && user.id != sender);
         let other = other.ok_or_else(|| Fault::new(Code::NotFound, "there is no such user to write to"))?;
         Ok(other.id)
@@ -129,8 +128,8 @@ impl Writer {
         match &append.target {
             Target::Current(Some(chat)) | Target::Chat(chat) => Ok(Some(*chat)),
             Target::Current(None) => self.cache.pair(&self.db, UserId::ASSISTANT, append.user),
-            Target::Room(name) => self.cache.room(&self.db, &names::key(name)),
-            Target::User(name) => match chat::user(&self.db, name)? {
+            Target::Room(key) => self.cache.room(&self.db, key),
+            Target::User(key) => match chat::user(&self.db, key)? {
                 Some(other) => self.cache.pair(&self.db, append.user, other.id),
                 None => Ok(None),
             },

@@ -4,7 +4,6 @@
 
 use super::fault::{Done, Fault};
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::names;
 use crate::store::{ChatHead, ChatKind, Media};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -119,19 +118,17 @@ pub(super) fn admit(db: &Connection, user: UserId, chat: ChatId) -> Done<Head> {
     Err(if head.kind == ChatKind::Room { not_in_room() } else { no_chat() })
 }
 
-/// The room with this name.
+/// The room whose name has this key.
 pub(super) fn room(db: &Connection, key: &str) -> rusqlite::Result<Option<ChatId>> {
     db.prepare_cached("SELECT id FROM chats WHERE kind = 1 AND name_key = ?1")?
         .query_row(params![key], |row| id_at(row, 0).map(ChatId))
         .optional()
 }
 
-/// The user who has this name.
-pub(super) fn user(db: &Connection, name: &str) -> rusqlite::Result<Option<Named>> {
+/// The user whose name has this key.
+pub(super) fn user(db: &Connection, key: &str) -> rusqlite::Result<Option<Named>> {
     db.prepare_cached("SELECT id, deleted_at IS NOT NULL FROM users WHERE name_key = ?1")?
-        .query_row(params![names::key(name)], |row| {
-            Ok(Named { id: UserId(id_at(row, 0)?), is_deleted: row.get(1)? })
-        })
+        .query_row(params![key], |row| Ok(Named { id: UserId(id_at(row, 0)?), is_deleted: row.get(1)? }))
         .optional()
 }
 

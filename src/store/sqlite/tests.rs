@@ -10,6 +10,7 @@ use super::{Options, SqliteStore};
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
+use crate::names;
 use crate::store::{
     Append, Appended, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login, Media,
     Message, Op, Outcome, Store, Sync, Synced, Target, Who,
@@ -253,11 +254,11 @@ fn all() -> Target {
 }
 
 fn room(name: &str) -> Target {
-    Target::Room(name.into())
+    Target::Room(names::key(name))
 }
 
 fn to(name: &str) -> Target {
-    Target::User(name.into())
+    Target::User(names::key(name))
 }
 
 fn picture(byte: u8) -> Media {
