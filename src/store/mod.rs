@@ -197,8 +197,9 @@ pub enum Committed {
     Leave(ConnId, u32, Result<Left, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
-    /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing, and a
-    /// guest's memberships end at the next start.
+    /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for
+    /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
+    /// start.
     Departed(UserId, Vec<Left>),
 }
 

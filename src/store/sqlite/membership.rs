@@ -36,8 +36,12 @@ impl Writer {
 
     pub(super) fn departed(&mut self, user: UserId) -> Committed {
         let done = self.atomically(|writer| writer.depart(user));
+        let done = self.settle(done);
+        if done.as_ref().is_err_and(|refusal| refusal.code == Code::StorageFull) {
+            self.unfinished.insert(user);
+        }
         // There is nobody to be told of a failure, and it is in the log.
-        Committed::Departed(user, self.settle(done).unwrap_or_default())
+        Committed::Departed(user, done.unwrap_or_default())
     }
 
     pub(super) fn add_member(&mut self, chat: ChatId, user: UserId, now: Micros) -> Done<bool> {

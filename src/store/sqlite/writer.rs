@@ -2,7 +2,8 @@
 //! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
-//! seen it, is refused; SYNCs are asked again of what holds then.
+//! seen it, is refused; SYNCs are asked again of what holds then, and departures, which nobody would ask for
+//! again, are carried out as soon as something can be written.
 
 use super::Clock;
 use super::cache::Cache;
@@ -13,7 +14,7 @@ use crate::id::{Micros, UserId};
 use crate::store::{Append, Appended, Committed, Consumer, Content, Op, Outcome, Sync, Synced};
 use chatwire_codec::Code;
 use rusqlite::Connection;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -21,6 +22,9 @@ use std::thread;
 const BATCH_OPS: usize = 4096;
 /// Bytes of text in one transaction, for the same reason, and for the pages that it holds in memory.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// Departures that are made up for in one transaction: little is lost if it fails again.
+const UNFINISHED_OPS: usize = 64;
 
 /// Where ops wait for the writer. Holds as many as its users submit: they bound what is in flight.
 #[derive(Default)]
@@ -79,6 +83,8 @@ pub(super) struct Writer {
     doomed: Option<Refusal>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
+    /// Whose departure was undone or could not be written. No more than were ever online at once.
+    pub(super) unfinished: BTreeSet<UserId>,
 }
 
 /// What one transaction brings.
@@ -89,13 +95,14 @@ struct Batch<'a> {
     arrived: HashSet<UserId>,
     /// The SYNCs among them, by their place.
     syncs: Vec<(usize, Sync)>,
-    /// The place of the first that wrote something.
+    /// The place of the first that wrote something, or failed so that all was undone.
     first_write: Option<usize>,
 }
 
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock) -> Self {
-        Writer { db, cache: Cache::default(), clock, doomed: None, failing: false }
+        let (cache, unfinished) = (Cache::default(), BTreeSet::new());
+        Writer { db, cache, clock, doomed: None, failing: false, unfinished }
     }
 
     /// Runs until the inbox is closed and empty.
@@ -107,11 +114,24 @@ impl Writer {
             let mut waiting = ops.drain(..).peekable();
             while waiting.peek().is_some() {
                 self.carry_out(&mut waiting, &mut batch);
-                consumer.committed(&mut batch.committed);
-                batch.clear();
+                batch.hand_on();
+                self.finish(&mut batch);
             }
         }
         self.check_in();
+    }
+
+    /// Makes up for departures, once something could be written again. In transactions of their own, so that
+    /// nothing else is undone with them.
+    fn finish(&mut self, batch: &mut Batch<'_>) {
+        let users = std::mem::take(&mut self.unfinished);
+        let mut users = users.into_iter().peekable();
+        while !self.failing && users.peek().is_some() {
+            let mut ops = users.by_ref().take(UNFINISHED_OPS).map(|user| Op::Departed { user });
+            self.carry_out(&mut ops, batch);
+            batch.hand_on();
+        }
+        self.unfinished.extend(users);
     }
 
     pub(super) fn now(&self) -> Micros {
@@ -162,6 +182,7 @@ impl Writer {
             log::error!("store: a transaction cannot be undone: {error}");
         }
         self.cache.clear();
+        self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
         for (place, sync) in std::mem::take(&mut batch.syncs) {
             batch.committed[place] = self.sync(sync);
@@ -183,11 +204,12 @@ impl Writer {
             let Some(op) = ops.next() else { break };
             bytes += weight(&op);
             self.apply(op, batch);
-            if let Some(refusal) = self.doomed.take() {
-                return Err(refusal);
-            }
-            if batch.first_write.is_none() && self.db.total_changes() != before {
+            let doomed = self.doomed.take();
+            if batch.first_write.is_none() && (doomed.is_some() || self.db.total_changes() != before) {
                 batch.first_write = Some(batch.committed.len() - 1);
+            }
+            if let Some(refusal) = doomed {
+                return Err(refusal);
             }
         }
         if let Err(error) = self.execute("COMMIT") {
@@ -276,11 +298,22 @@ impl<'a> Batch<'a> {
 
     /// Refuses all that may be undone: from the first that wrote. Leaves the SYNCs that are to be asked again.
     fn refuse(&mut self, refusal: &Refusal) {
-        let first = self.first_write.unwrap_or(self.committed.len());
+        let first = self.committed.len() - self.undone().len();
         self.syncs.retain(|(place, _)| *place >= first);
-        for committed in self.committed.iter_mut().skip(first) {
+        for committed in self.undone() {
             committed.refuse(refusal);
         }
+    }
+
+    /// All that may be undone.
+    fn undone(&mut self) -> &mut [Committed] {
+        let first = self.first_write.unwrap_or(self.committed.len());
+        &mut self.committed[first..]
+    }
+
+    fn hand_on(&mut self) {
+        self.consumer.committed(&mut self.committed);
+        self.clear();
     }
 
     /// Takes ops that cannot even be tried, each answered with a refusal to be filled in.
@@ -303,6 +336,13 @@ impl<'a> Batch<'a> {
 }
 
 impl Committed {
+    fn departed(&self) -> Option<UserId> {
+        match self {
+            Committed::Departed(user, _) => Some(*user),
+            _ => None,
+        }
+    }
+
     fn refuse(&mut self, refusal: &Refusal) {
         let refusal = refusal.clone();
         match self {

@@ -181,11 +181,8 @@ fn a_departure_that_a_login_has_overtaken_ends_nothing() {
     assert_eq!(rig.depart(ann), [ours]);
 
     rig.join(ann, "tea", None);
-    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
-    let mut rig = rig.reopen_unstarted();
-    rig.other().execute("UPDATE users SET kind = 0 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
-    let who = Who::Token { hash: [token_of("ann"); 32] };
-    rig.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
+    let mut rig = rig.reopen_with(ann);
+    rig.come_back("ann");
     rig.store.submit(Op::Departed { user: ann });
     rig.start();
     assert!(matches!(rig.next(), Committed::Login(_, Ok(_))));
