@@ -2,8 +2,8 @@
 //! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
-//! seen it, is refused; SYNCs are asked again of what holds then, and departures, which nobody would ask for
-//! again, are carried out as soon as something can be written.
+//! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
+//! which nobody would ask for again, are carried out as soon as something can be written.
 
 use super::Clock;
 use super::cache::Cache;
@@ -11,7 +11,7 @@ use super::chat;
 use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
-use crate::store::{Append, Appended, Committed, Consumer, Content, Op, Outcome, Sync, Synced};
+use crate::store::{Append, Appended, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who};
 use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
@@ -93,10 +93,17 @@ struct Batch<'a> {
     committed: Vec<Committed>,
     /// Who has logged in, which the consumer does not know yet.
     arrived: HashSet<UserId>,
-    /// The SYNCs among them, by their place.
-    syncs: Vec<(usize, Sync)>,
+    /// Those among them that can do without writing, by their place.
+    reads: Vec<(usize, Read)>,
     /// The place of the first that wrote something, or failed so that all was undone.
     first_write: Option<usize>,
+}
+
+/// What can be answered without writing.
+enum Read {
+    Sync(Sync),
+    /// By token, which leaves no trace then.
+    Login(Login),
 }
 
 impl Writer {
@@ -157,6 +164,11 @@ impl Writer {
         Err(fault)
     }
 
+    /// Whether the running transaction is to be undone.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.is_some()
+    }
+
     /// Ends an op: what came of it, or what its client is told.
     pub(super) fn settle<T>(&mut self, done: Done<T>) -> Result<T, Refusal> {
         match done {
@@ -184,8 +196,12 @@ impl Writer {
         self.cache.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
-        for (place, sync) in std::mem::take(&mut batch.syncs) {
-            batch.committed[place] = self.sync(sync);
+        for (place, read) in std::mem::take(&mut batch.reads) {
+            batch.committed[place] = match read {
+                Read::Sync(sync) => self.sync(sync),
+                Read::Login(login) if refusal.code == Code::StorageFull => self.login_unnoted(&login),
+                Read::Login(_) => continue,
+            };
         }
         // Whatever failed in here, the next transaction is a new one.
         self.doomed = None;
@@ -226,10 +242,14 @@ impl Writer {
         let committed = match op {
             Op::Append(append) => Committed::Append(self.append(append)),
             Op::Sync(sync) => {
-                batch.syncs.push((batch.committed.len(), sync));
+                batch.reads.push((batch.committed.len(), Read::Sync(sync)));
                 self.sync(sync)
             }
-            Op::Login(login) => self.login(&login),
+            Op::Login(login) => {
+                let committed = self.login(&login);
+                batch.may_read(login);
+                committed
+            }
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
@@ -287,8 +307,15 @@ impl Writer {
 
 impl<'a> Batch<'a> {
     fn new(consumer: &'a dyn Consumer) -> Self {
-        let (committed, syncs) = (Vec::new(), Vec::new());
-        Batch { consumer, committed, arrived: HashSet::new(), syncs, first_write: None }
+        let (committed, reads) = (Vec::new(), Vec::new());
+        Batch { consumer, committed, arrived: HashSet::new(), reads, first_write: None }
+    }
+
+    /// Notes a login, the next to be answered, if it can do without writing.
+    fn may_read(&mut self, login: Login) {
+        if matches!(login.who, Who::Token { .. }) {
+            self.reads.push((self.committed.len(), Read::Login(login)));
+        }
     }
 
     /// Whether a departure of this user has been overtaken by a login.
@@ -296,10 +323,10 @@ impl<'a> Batch<'a> {
         self.arrived.contains(&user) || self.consumer.is_online(user)
     }
 
-    /// Refuses all that may be undone: from the first that wrote. Leaves the SYNCs that are to be asked again.
+    /// Refuses all that may be undone: from the first that wrote. Leaves the reads that are to be asked again.
     fn refuse(&mut self, refusal: &Refusal) {
         let first = self.committed.len() - self.undone().len();
-        self.syncs.retain(|(place, _)| *place >= first);
+        self.reads.retain(|(place, _)| *place >= first);
         for committed in self.undone() {
             committed.refuse(refusal);
         }
@@ -320,17 +347,20 @@ impl<'a> Batch<'a> {
     fn refused(&mut self, ops: &mut impl Iterator<Item = Op>) {
         self.first_write = Some(0);
         for op in ops.take(BATCH_OPS) {
-            if let Op::Sync(sync) = op {
-                self.syncs.push((self.committed.len(), sync));
+            let committed = untried(&op);
+            match op {
+                Op::Sync(sync) => self.reads.push((self.committed.len(), Read::Sync(sync))),
+                Op::Login(login) => self.may_read(login),
+                _ => {}
             }
-            self.committed.push(untried(op));
+            self.committed.push(committed);
         }
     }
 
     fn clear(&mut self) {
         self.committed.clear();
         self.arrived.clear();
-        self.syncs.clear();
+        self.reads.clear();
         self.first_write = None;
     }
 }
@@ -356,18 +386,18 @@ impl Committed {
     }
 }
 
-fn untried(op: Op) -> Committed {
+fn untried(op: &Op) -> Committed {
     let refusal = Refusal::internal();
     match op {
         Op::Login(login) => Committed::Login(login.conn, Err(refusal)),
-        Op::Append(Append { conn, nonce, about, permit, .. }) => {
+        &Op::Append(Append { conn, nonce, about, permit, .. }) => {
             let outcome = Outcome::Refused(refusal);
             Committed::Append(Appended { conn, nonce, about, permit, outcome })
         }
         Op::Join(join) => Committed::Join(join.conn, join.req, Err(refusal)),
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
-        Op::Departed { user } => Committed::Departed(user, Vec::new()),
+        Op::Departed { user } => Committed::Departed(*user, Vec::new()),
     }
 }
 

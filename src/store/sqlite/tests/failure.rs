@@ -254,6 +254,40 @@ fn a_departure_that_the_disk_had_no_room_for_is_made_up_for() {
     assert_eq!(rig.departed(ann), [tea]);
 }
 
+#[test]
+fn a_full_disk_locks_nobody_out_who_has_been_here() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let rig = rig.reopen_unstarted();
+    let other = fill(&rig);
+    needs_room(&other, "UPDATE ON tokens");
+    rig.start();
+    let mut rig = rig;
+    let back = rig.login(Who::Token { hash: [token_of("ann"); 32] }, "phone", 2).unwrap();
+    assert_eq!((back.user, back.token_given, back.chats.len()), (ann, false, 2));
+    let wrong = rig.login(Who::Token { hash: [9; 32] }, "phone", 2).unwrap_err();
+    assert_eq!(wrong.code, Code::Unauthenticated);
+    rig.say(ann, all(), "what fits is stored");
+}
+
+#[test]
+fn a_login_stands_though_the_disk_has_no_room_for_what_came_with_it() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let mut rig = rig.reopen_unstarted();
+    fill(&rig);
+    rig.store.submit(Op::Append(said(ann, all(), 0, "small")));
+    rig.come_back("ann");
+    rig.store.submit(Op::Append(said(ann, all(), 0, &"x".repeat(60_000))));
+    rig.start();
+    assert_eq!(code(rig.outcome()), Code::StorageFull, "it was undone with the large one");
+    match rig.next() {
+        Committed::Login(_, done) => assert_eq!(done.unwrap().chats[0].last_seq, 0),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(code(rig.outcome()), Code::StorageFull);
+}
+
 /// Makes a deed one that needs room on the disk.
 fn needs_room(db: &rusqlite::Connection, deed: &str) {
     let sql = format!(
