@@ -52,7 +52,7 @@ pub struct Query {
 pub enum QueryKind {
     /// ROOMS.
     Rooms {
-        /// Behind this name.
+        /// Behind this name, as names are compared.
         after: Box<str>,
         /// 1 to 200.
         limit: u16,

@@ -34,8 +34,8 @@ impl Session {
         }
         let target = match named {
             [true, ..] => Some(Target::Chat(ChatId(to.chat))),
-            [_, true, _] => Some(Target::Room(to.room.into())),
-            [.., true] => Some(Target::User(to.user.into())),
+            [_, true, _] => Some(Target::Room(names::key(to.room))),
+            [.., true] => Some(Target::User(names::key(to.user))),
             _ => None,
         };
         let name = (!to.name.is_empty()).then(|| names::file(to.name));

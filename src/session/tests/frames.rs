@@ -85,6 +85,27 @@ fn to_addresses_the_next_message_and_no_other() {
 }
 
 #[test]
+fn the_store_is_given_names_as_they_are_compared() {
+    let mut story = open();
+    story.send(To { room: "STRASSE", ..To::default() });
+    assert_eq!(append(story.send(Text { text: "hi" })).target, Target::Room("strasse".into()));
+    story.send(To { user: "Ａnn", ..To::default() });
+    assert_eq!(append(story.send(Text { text: "hi" })).target, Target::User("ann".into()));
+    let query = |effects: Vec<Effect>| match effects.into_iter().next_back() {
+        Some(Effect::Query(Query { kind, .. })) => kind,
+        other => panic!("{other:?}"),
+    };
+    match query(open().send(Rooms { req: 1, after: "Tea", limit: 1 })) {
+        QueryKind::Rooms { after, .. } => assert_eq!(&*after, "tea"),
+        other => panic!("{other:?}"),
+    }
+    match query(open().send(Participants { req: 1, room: "Tea", ..Participants::default() })) {
+        QueryKind::Participants { chat, .. } => assert_eq!(chat, Target::Room("tea".into())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn to_before_anything_but_content_ends_the_connection() {
     let check = |frame: Frame<'_>| {
         let mut story = open();
