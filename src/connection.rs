@@ -19,7 +19,7 @@ use crate::id::{Now, Seq};
 use crate::outbox::Held;
 use crate::permits::Permits;
 use crate::session::{Effect, Notice, Rules, Session};
-use crate::store::media::MediaStore;
+use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
 use body::Body;
 use chatwire_codec::frame::kind::FETCH;
@@ -114,6 +114,8 @@ struct Connection<'a, S> {
     output: Output,
     body: Option<Box<Body>>,
     fetches: Option<Box<Fetches>>,
+    /// The file of the media whose message is about to be submitted.
+    hold: Option<Hold>,
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
     query: Option<JoinHandle<Answer>>,
@@ -149,6 +151,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             output: Output::new(Held::new(link.outbox.budget())),
             body: None,
             fetches: None,
+            hold: None,
             blocked: None,
             query: None,
             page: None,
@@ -255,9 +258,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         }
     }
 
-    fn submit(&mut self, op: Op) {
-        let cost = match &op {
-            Op::Append(append) => append.permit,
+    fn submit(&mut self, mut op: Op) {
+        let cost = match &mut op {
+            Op::Append(append) => {
+                append.hold = self.hold.take();
+                append.permit
+            }
             _ => return self.shared.store.submit(op),
         };
         if self.shared.permits.try_take(cost) {
@@ -274,7 +280,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             && let Poll::Ready(result) = body.poll(cx)
         {
             self.body = None;
-            self.session.handle_body(result);
+            self.session.handle_body(result.map(|(media, hold)| {
+                self.hold = Some(hold);
+                media
+            }));
             moved = true;
         }
         if let Some(fetches) = &mut self.fetches {

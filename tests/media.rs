@@ -330,3 +330,24 @@ fn a_bad_file_name_refuses_the_message() {
         "file.txt"
     );
 }
+
+#[test]
+fn a_body_whose_message_is_refused_leaves_no_file() {
+    let server = Server::start();
+    let (mut aya, mut bo) = two(&server, 0);
+    let files = files_of(&server).len();
+    // The body is whole when the address turns out to be none, and goes with its message.
+    aya.body_to(To { nonce: 5, chat: 9_999, ..To::default() }, kind::FILE, b"to nobody");
+    aya.expect_error(Code::NotFound, 5, kind::FILE);
+    aya.body_to(To { nonce: 5, room: "nowhere", ..To::default() }, kind::FILE, b"to nobody");
+    aya.expect_error(Code::NotFound, 5, kind::FILE);
+    support::until("the refused file is gone", || files_of(&server).len() == files);
+    // What was stored before stays, though its copy is refused.
+    bo.body_to(nonce(1), kind::FILE, b"for somebody");
+    bo.expect_status(1);
+    aya.next_message();
+    aya.body_to(To { nonce: 6, chat: 9_999, ..To::default() }, kind::FILE, b"for somebody");
+    aya.expect_error(Code::NotFound, 6, kind::FILE);
+    aya.ping();
+    assert_eq!(files_of(&server).len(), files + 1);
+}

@@ -131,11 +131,12 @@ fn from_every_position_while_others_write_there_is_no_gap_and_no_repeat() {
 }
 
 #[test]
-fn without_sync_a_quiet_connection_gets_nothing_but_its_answers() {
+fn without_sync_a_quiet_connection_gets_its_answers_and_events_but_no_messages() {
     let server = Server::start();
     let (mut peer, mut writer) = (quiet(&server), quiet(&server));
     let room = peer.join("harbour").chat;
     writer.join("harbour");
+    assert_eq!(peer.expect::<Member<'_>>().user, writer.me().user);
     write(&mut writer, 10, "to all");
     writer.say(To { room: "harbour", ..To::default() }, "to the room");
     peer.say(To::default(), "mine");
@@ -201,6 +202,7 @@ fn leaving_ends_a_sync() {
     let (mut peer, mut writer) = (quiet(&server), quiet(&server));
     let room = writer.join("harbour").chat;
     peer.join("harbour");
+    writer.expect::<Member<'_>>();
     let text = "a".repeat(1000);
     let burst = bytes_of(Text { text: &text }).repeat(2000);
     let sending = send_in_background(&writer, burst);
@@ -228,6 +230,7 @@ fn a_client_comes_back_with_one_burst() {
     let (mut first, mut bo) = (Peer::guest(&server), quiet(&server));
     let room = bo.join("harbour").chat;
     first.join("harbour");
+    bo.expect::<Member<'_>>();
     for _ in 0..3 {
         bo.say(To { chat: room, ..To::default() }, "to the room");
         bo.say(To { chat: ALL, ..To::default() }, "to all");

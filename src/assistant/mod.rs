@@ -160,6 +160,7 @@ fn submit(store: &dyn Store, question: &Question, text: String) {
         name: Box::default(),
         about: kind::REPLY_TEXT,
         permit: 0,
+        hold: None,
         content: Ok(Content::Reply(text.into(), Vec::new())),
         refused: None,
     }));

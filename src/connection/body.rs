@@ -5,7 +5,7 @@
 use crate::error::Refusal;
 use crate::outbox::Held;
 use crate::store::Media;
-use crate::store::media::{self, MediaStore, Spool};
+use crate::store::media::{self, Hold, MediaStore, Spool};
 use chatwire_codec::MediaKind;
 use std::future::Future;
 use std::pin::Pin;
@@ -35,7 +35,7 @@ enum Stage {
     /// Nothing is being written. `None`: the file has not been made.
     Idle(Option<Box<Spool>>),
     Writing(JoinHandle<Written>),
-    Finishing(JoinHandle<Result<Media, Refusal>>),
+    Finishing(JoinHandle<Result<(Media, Hold), Refusal>>),
     /// It failed, and the rest is thrown away.
     Failed(Refusal),
 }
@@ -66,7 +66,7 @@ impl Body {
     }
 
     /// Ready when the body has ended and is stored, or has failed.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<Media, Refusal>> {
+    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Media, Hold), Refusal>> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Idle(None)) {
                 Stage::Idle(spool) => {

@@ -144,6 +144,7 @@ impl Session {
             name: draft.name.and_then(Result::ok).unwrap_or_default(),
             about,
             permit: u32::try_from(text_len).unwrap_or(u32::MAX).saturating_add(OVERHEAD_BYTES),
+            hold: None,
             content,
             refused: draft.refused,
         };

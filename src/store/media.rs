@@ -4,6 +4,7 @@
 //! [`Spool`] of this run, and goes with it. What the database says of media is none of this module's
 //! business; who may read it neither. Everything here blocks on the disk.
 
+mod hold;
 mod measure;
 mod sniff;
 #[cfg(test)]
@@ -14,10 +15,13 @@ use crate::error::Refusal;
 use crate::id::MediaId;
 use crate::store::{Media, storage_full};
 use chatwire_codec::{Code, MediaKind};
+pub use hold::Hold;
+use hold::Holds;
 use sniff::{HEAD_LEN, Verdict};
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
@@ -34,6 +38,7 @@ pub struct MediaStore {
     data: PathBuf,
     /// The number of the next temporary file.
     next: AtomicU64,
+    holds: Arc<Holds>,
 }
 
 impl MediaStore {
@@ -51,7 +56,8 @@ impl MediaStore {
             fs::remove_file(entry?.path())?;
         }
         sync_folder(&data)?;
-        Ok(MediaStore { data, next: AtomicU64::new(0) })
+        let holds = Arc::new(Holds::new(data.clone()));
+        Ok(MediaStore { data, next: AtomicU64::new(0), holds })
     }
 
     /// Begins a file.
@@ -67,6 +73,7 @@ impl MediaStore {
             file,
             tmp: TmpFile(path),
             data: self.data.clone(),
+            holds: self.holds.clone(),
             hasher: blake3::Hasher::new(),
             size: 0,
             head: Vec::new(),
@@ -113,6 +120,7 @@ pub struct Spool {
     file: File,
     tmp: TmpFile,
     data: PathBuf,
+    holds: Arc<Holds>,
     hasher: blake3::Hasher,
     size: u64,
     /// The first bytes, which tell the kind: at most [`HEAD_LEN`].
@@ -141,11 +149,12 @@ impl Spool {
         self.size
     }
 
-    /// Checks the whole, brings it to the disk and gives it its final name. What it returns is durable.
+    /// Checks the whole, brings it to the disk and gives it its final name. What it returns is durable, for as
+    /// long as it is held or once it is kept.
     ///
     /// # Errors
     /// `bad_media`, `storage_full`, `internal`; the file is removed then.
-    pub fn finish(mut self) -> Result<Media, Refusal> {
+    pub fn finish(mut self) -> Result<(Media, Hold), Refusal> {
         let mime = match std::mem::replace(&mut self.verdict, Verdict::NeedMore) {
             Verdict::NeedMore => sniff::at_end(self.kind, &self.head),
             verdict => verdict,
@@ -153,8 +162,8 @@ impl Spool {
         let Verdict::Is(mime) = mime else { return Err(bad_media()) };
         let measures = measure::file(self.kind, &self.file, self.size);
         let id = MediaId(*self.hasher.finalize().as_bytes());
-        self.keep(&id).map_err(|e| refusal(&e))?;
-        Ok(Media {
+        let hold = self.keep(&id).map_err(|e| refusal(&e))?;
+        let media = Media {
             id,
             kind: self.kind,
             size: self.size,
@@ -162,7 +171,8 @@ impl Spool {
             duration_ms: measures.duration_ms,
             width: measures.width,
             height: measures.height,
-        })
+        };
+        Ok((media, hold))
     }
 
     fn look_at(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
@@ -181,19 +191,36 @@ impl Spool {
 
     /// A name lasts when the folder that it stands in is synced, and that one's name in its own. Both are,
     /// whether or not they are new: who made them may have crashed before.
-    fn keep(&mut self, id: &MediaId) -> io::Result<()> {
+    fn keep(&mut self, id: &MediaId) -> io::Result<Hold> {
         let (folder, name) = place(id);
         let media = self.data.join(MEDIA);
         let folder = media.join(folder);
         let path = folder.join(name);
-        if !self.is_there(&path) {
-            self.write_back.finish()?;
-            self.file.sync_all()?;
+        let was_there = self.is_there(&path);
+        if !was_there {
+            self.sync()?;
+        }
+        let holds = self.holds.clone();
+        let hold = holds.hold(*id, path.clone(), |holding| {
+            if self.is_there(&path) {
+                return Ok(());
+            }
+            if was_there {
+                self.sync()?;
+            }
             make_folder(&folder)?;
             fs::rename(&self.tmp.0, &path)?;
-        }
+            holding.is_new = true;
+            Ok(())
+        })?;
         sync_folder(&folder)?;
-        sync_folder(&media)
+        sync_folder(&media)?;
+        Ok(hold)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        self.write_back.finish()?;
+        self.file.sync_all()
     }
 
     /// Whether the same bytes have been stored before. What has a final name is whole, so to replace it would

@@ -23,7 +23,10 @@ fn spool(store: &MediaStore, kind: MediaKind, bytes: &[u8], piece: usize) -> Res
     for piece in bytes.chunks(piece) {
         spool.write(piece)?;
     }
-    spool.finish()
+    spool.finish().map(|(media, hold)| {
+        hold.keep();
+        media
+    })
 }
 
 fn tmp_files(dir: &TempDir) -> usize {
@@ -178,7 +181,8 @@ fn a_body_larger_than_a_stretch_of_write_back_is_whole() {
         spool.write(&piece).unwrap();
         hasher.update(&piece);
     }
-    let media = spool.finish().unwrap();
+    let (media, hold) = spool.finish().unwrap();
+    hold.keep();
     assert_eq!((media.size, media.id.0), (70 << 20, *hasher.finalize().as_bytes()));
 }
 
@@ -212,4 +216,27 @@ fn a_full_disk_is_said() {
     let full = io::Error::from(io::ErrorKind::StorageFull);
     assert_eq!(refusal(&full).code, Code::StorageFull);
     assert_eq!(refusal(&io::Error::other("?")).code, Code::Internal);
+}
+
+#[test]
+fn what_nobody_keeps_is_removed_when_the_last_one_lets_go() {
+    let (_dir, store) = store();
+    let finish = || {
+        let mut spool = store.spool(MediaKind::File).unwrap();
+        spool.write(b"the same bytes").unwrap();
+        spool.finish().unwrap()
+    };
+    let (media, first) = finish();
+    let (_, second) = finish();
+    drop(first);
+    assert!(store.path(&media.id).exists(), "it is still held");
+    drop(second);
+    assert!(!store.path(&media.id).exists());
+
+    let (_, kept) = finish();
+    kept.keep();
+    drop(kept);
+    let (_, again) = finish();
+    drop(again);
+    assert!(store.path(&media.id).exists(), "it was stored before");
 }

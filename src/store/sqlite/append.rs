@@ -44,6 +44,9 @@ impl Writer {
     pub(super) fn append(&mut self, mut append: Append) -> Appended {
         let done = self.try_append(&mut append);
         let outcome = self.settle(done).unwrap_or_else(Outcome::Refused);
+        if let Some(hold) = append.hold.take() {
+            self.holds.push((hold, !matches!(outcome, Outcome::Refused(_))));
+        }
         let Append { conn, nonce, about, permit, .. } = append;
         Appended { conn, nonce, about, permit, outcome }
     }
@@ -101,7 +104,7 @@ impl Writer {
                     Some(chat) => chat,
                     None if append.reply_to > 0 => return Err(no_message()),
                     None => {
-                        self.may_have_one_more(append.user)?;
+                        self.may_have_one_more(append.user, ChatKind::Direct)?;
                         return Ok(Place::New(other));
                     }
                 }

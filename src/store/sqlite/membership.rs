@@ -11,8 +11,9 @@ use chatwire_codec::Code;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
-/// Rooms, groups and direct chats that one user is in, as far as it is that user's doing: a login asks for all
-/// of them, and so does a look for media.
+/// Rooms and groups that one user may be in, and direct chats that a user may have and still open one: a login
+/// asks for all of them, and so does a look for media. They are counted apart, so that nobody can keep others
+/// out of rooms by writing to them.
 const MEMBERSHIPS: i64 = 1000;
 
 impl Writer {
@@ -55,17 +56,22 @@ impl Writer {
         Ok(added > 0)
     }
 
-    /// Refuses one more chat to a user who is in as many as one may be in, the home chat not counted.
-    pub(super) fn may_have_one_more(&mut self, user: UserId) -> Done<()> {
-        let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.map(|home| sql(home.0));
+    /// Refuses one more chat of a kind to a user who is in as many as one may be in.
+    pub(super) fn may_have_one_more(&mut self, user: UserId, kind: ChatKind) -> Done<()> {
         let count: i64 = self
             .db
-            .prepare_cached("SELECT count(*) FROM members WHERE user = ?1 AND chat IS NOT ?2")?
-            .query_row(params![sql(user.0), home], |row| row.get(0))?;
+            .prepare_cached(
+                "SELECT count(*) FROM members m JOIN chats c ON c.id = m.chat
+                  WHERE m.user = ?1 AND c.kind <> 0 AND (c.kind = 3) = ?2",
+            )?
+            .query_row(params![sql(user.0), kind == ChatKind::Direct], |row| row.get(0))?;
         if count < MEMBERSHIPS {
             return Ok(());
         }
-        let text = format!("one user is in at most {MEMBERSHIPS} chats; leave one first");
+        let text = match kind {
+            ChatKind::Direct => format!("one user has at most {MEMBERSHIPS} direct chats"),
+            _ => format!("one user is in at most {MEMBERSHIPS} rooms and groups; leave one first"),
+        };
         Err(Refusal::new(Code::TooLarge, text).into())
     }
 
@@ -82,7 +88,7 @@ impl Writer {
             None => false,
         };
         if !leaves {
-            self.may_have_one_more(join.user)?;
+            self.may_have_one_more(join.user, ChatKind::Room)?;
         }
         Ok(room)
     }

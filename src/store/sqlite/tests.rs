@@ -237,6 +237,7 @@ fn sent(user: UserId, target: Target, nonce: u64, content: Content) -> Append {
         name: "".into(),
         about: if matches!(content, Content::Reference(..)) { super::row::REFERENCE } else { 0 },
         permit: PERMIT,
+        hold: None,
         content: Ok(content),
         refused: None,
     }

@@ -11,6 +11,7 @@ use super::chat;
 use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
+use crate::store::media::Hold;
 use crate::store::{Append, Appended, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who};
 use chatwire_codec::Code;
 use rusqlite::Connection;
@@ -81,6 +82,8 @@ pub(super) struct Writer {
     clock: Clock,
     /// Why the running transaction must not be committed.
     doomed: Option<Refusal>,
+    /// The files of the media in the running transaction, and whether their messages are in it.
+    pub(super) holds: Vec<(Hold, bool)>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
@@ -109,7 +112,7 @@ enum Read {
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        Writer { db, cache, clock, doomed: None, failing: false, unfinished }
+        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished }
     }
 
     /// Runs until the inbox is closed and empty.
@@ -194,6 +197,7 @@ impl Writer {
             log::error!("store: a transaction cannot be undone: {error}");
         }
         self.cache.clear();
+        self.holds.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
         for (place, read) in std::mem::take(&mut batch.reads) {
@@ -234,6 +238,7 @@ impl Writer {
         if batch.first_write.is_some() {
             log::debug!("store: committed {} ops", batch.committed.len());
         }
+        self.holds.drain(..).filter(|(_, is_stored)| *is_stored).for_each(|(hold, _)| hold.keep());
         self.worked(batch.first_write.is_some());
         Ok(())
     }

@@ -39,12 +39,12 @@ fn who_joins_a_room_leaves_the_former_one() {
 }
 
 #[test]
-fn one_user_is_in_at_most_a_thousand_chats() {
+fn one_user_is_in_at_most_a_thousand_rooms() {
     let mut rig = Rig::new();
     let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
     rig.join(bob, "tea", None);
     let other = rig.other();
-    let rooms = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 998)
+    let rooms = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999)
                  INSERT INTO chats (kind, name, name_key, created_at) SELECT 1, 'r' || n, 'r' || n, 0 FROM n";
     other.execute(rooms, []).unwrap();
     let join = "INSERT INTO members (chat, user, joined_at) SELECT id, ?1, 0 FROM chats WHERE name LIKE 'r%'";
@@ -59,7 +59,7 @@ fn one_user_is_in_at_most_a_thousand_chats() {
     for former in [ChatId::ALL, direct, ChatId(99_999)] {
         assert_eq!(rig.try_join(ann, "tea", Some(former)).unwrap_err().code, Code::TooLarge, "{former}");
     }
-    assert_eq!(code(rig.send(said(ann, to("cem"), 2, "hi"))), Code::TooLarge);
+    opened(rig.send(said(ann, to("cem"), 2, "hi")));
     assert_eq!(code(rig.send(said(ann, room("new"), 0, "hi"))), Code::NotFound, "no room was made");
 
     assert_eq!(
@@ -71,9 +71,32 @@ fn one_user_is_in_at_most_a_thousand_chats() {
     assert!(!rig.join(ann, "last", None).is_new);
     rig.join(ann, "all", None);
     assert!(rig.join(ann, "tea", Some(last)).is_new, "the room that is left makes place for it");
-    let cem = rig.login(Who::Token { hash: [token_of("cem"); 32] }, "phone", 0).unwrap().user;
-    opened(rig.send(said(cem, to("ann"), 0, "whoever is written to need not have place")));
     stored(rig.send(said(ann, to("assistant"), 0, "home is not counted")));
+}
+
+#[test]
+fn one_user_opens_at_most_a_thousand_direct_chats_and_may_be_written_to_by_more() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let first = opened(rig.send(said(ann, to("bob"), 1, "hi"))).0.chat;
+    let other = rig.other();
+    let users = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 999)
+                 INSERT INTO users (kind, name, name_key, created_at) SELECT 0, 'u' || n, 'u' || n, 0 FROM n";
+    let chats = "INSERT INTO chats (kind, low, high, created_at)
+                 SELECT 3, ?1, id, 0 FROM users WHERE name LIKE 'u%'";
+    let members = "INSERT INTO members (chat, user, joined_at) SELECT id, ?1, 0 FROM chats
+                    WHERE kind = 3 AND low = ?1 AND id <> ?2";
+    other.execute(users, []).unwrap();
+    other.execute(chats, [ann.0.cast_signed()]).unwrap();
+    other.execute(members, [ann.0.cast_signed(), first.0.cast_signed()]).unwrap();
+
+    let cem = rig.guest("cem");
+    assert_eq!(code(rig.send(said(ann, to("cem"), 2, "hi"))), Code::TooLarge);
+    assert_eq!(duplicate(rig.send(said(ann, to("bob"), 1, "hi"))), (first, 1), "what is stored is confirmed");
+    rig.say(ann, to("bob"), "what is open stays open");
+    opened(rig.send(said(cem, to("ann"), 0, "whoever is written to need not have place")));
+    rig.join(ann, "tea", None);
+    opened(rig.send(said(bob, to("cem"), 0, "others are not concerned")));
 }
 
 #[test]

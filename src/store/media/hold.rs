@@ -1,0 +1,101 @@
+//! Files that are stored and that no row tells of yet. Whoever has stored one holds it; when all who hold it
+//! have let go and none has kept it, a file that is new is removed: what was refused leaves nothing behind.
+
+use super::TMP;
+use crate::id::MediaId;
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread;
+
+/// The files that are held. Under its lock files get their final names and lose them.
+#[derive(Debug)]
+pub(super) struct Holds {
+    data: PathBuf,
+    held: Mutex<HashMap<MediaId, Holding>>,
+    /// The number of the next file that is removed.
+    next: AtomicU64,
+}
+
+#[derive(Debug, Default)]
+pub(super) struct Holding {
+    count: usize,
+    /// The file came to be while it was held.
+    pub(super) is_new: bool,
+    is_kept: bool,
+}
+
+/// A stored file, until the fate of its message is known. Dropped without [`Hold::keep`] it may go.
+#[derive(Debug)]
+pub struct Hold {
+    id: MediaId,
+    path: PathBuf,
+    holds: Arc<Holds>,
+}
+
+impl Holds {
+    pub(super) fn new(data: PathBuf) -> Self {
+        Holds { data, held: Mutex::default(), next: AtomicU64::new(0) }
+    }
+
+    /// Holds the file of this media, whose final name is `path`, and sees to it that it has that name.
+    pub(super) fn hold(
+        self: &Arc<Self>,
+        id: MediaId,
+        path: PathBuf,
+        name_it: impl FnOnce(&mut Holding) -> io::Result<()>,
+    ) -> io::Result<Hold> {
+        let mut held = self.lock();
+        let holding = held.entry(id).or_default();
+        holding.count += 1;
+        let named = name_it(holding);
+        drop(held);
+        // From here on a failure lets go of it again.
+        let hold = Hold { id, path, holds: self.clone() };
+        named.map(|()| hold)
+    }
+
+    fn lock(&self) -> MutexGuard<'_, HashMap<MediaId, Holding>> {
+        self.held.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes the file's name away, which is quick, and then removes it, which may take a while.
+    fn remove(&self, path: &PathBuf) {
+        let number = self.next.fetch_add(1, Ordering::Relaxed);
+        let gone = self.data.join(TMP).join(format!("gone-{number}"));
+        if let Err(e) = fs::rename(path, &gone) {
+            return log::warn!("media: {}: {e}; it stays without a message", path.display());
+        }
+        let thread = thread::Builder::new().name("media-remove".to_owned());
+        // Where there is no thread to be had, or no success, it goes at the next start.
+        drop(thread.spawn(move || fs::remove_file(gone)));
+    }
+}
+
+impl Hold {
+    /// A row tells of the file now.
+    pub fn keep(&self) {
+        if let Some(holding) = self.holds.lock().get_mut(&self.id) {
+            holding.is_kept = true;
+        }
+    }
+}
+
+impl Drop for Hold {
+    fn drop(&mut self) {
+        let mut held = self.holds.lock();
+        let Entry::Occupied(mut entry) = held.entry(self.id) else { return };
+        entry.get_mut().count -= 1;
+        if entry.get().count > 0 {
+            return;
+        }
+        let Holding { is_new, is_kept, .. } = entry.remove();
+        if is_new && !is_kept {
+            self.holds.remove(&self.path);
+        }
+    }
+}
