@@ -341,7 +341,7 @@ fn a_body_whose_message_is_refused_leaves_no_file() {
     aya.expect_error(Code::NotFound, 5, kind::FILE);
     aya.body_to(To { nonce: 5, room: "nowhere", ..To::default() }, kind::FILE, b"to nobody");
     aya.expect_error(Code::NotFound, 5, kind::FILE);
-    support::until("the refused file is gone", || files_of(&server).len() == files);
+    until("the refused file is gone", || files_of(&server).len() == files);
     // What was stored before stays, though its copy is refused.
     bo.body_to(nonce(1), kind::FILE, b"for somebody");
     bo.expect_status(1);

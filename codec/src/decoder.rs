@@ -115,6 +115,8 @@ pub struct Decoder {
     side: Side,
     limits: Limits,
     first: bool,
+    /// The last frame was TO: its content must follow.
+    after_to: bool,
     state: State,
 }
 
@@ -122,13 +124,13 @@ impl Decoder {
     /// For what a client sends: expects HELLO first.
     #[must_use]
     pub const fn server(limits: Limits) -> Self {
-        Decoder { side: Side::Server, limits, first: true, state: State::Header }
+        Decoder { side: Side::Server, limits, first: true, after_to: false, state: State::Header }
     }
 
     /// For what a server sends.
     #[must_use]
     pub const fn client(limits: Limits) -> Self {
-        Decoder { side: Side::Client, limits, first: false, state: State::Header }
+        Decoder { side: Side::Client, limits, first: false, after_to: false, state: State::Header }
     }
 
     /// Takes other limits from the next frame on: a client learns them from WELCOME.
@@ -190,7 +192,9 @@ impl Decoder {
         let size = u32::from_be_bytes([a, b, c, d]);
         // A text is the frame that matters for speed, and the common ones are within every limit.
         if !self.first && kind == kind::TEXT && size <= self.limits.max_text {
-            return whole(kind, size, usize::MAX, rest, input);
+            let text = whole(kind, size, usize::MAX, rest, input)?;
+            self.after_to &= text.is_none();
+            return Ok(text);
         }
         self.other_frame(kind, size, rest, input)
     }
@@ -211,11 +215,14 @@ impl Decoder {
         if self.first && kind != kind::HELLO {
             return error(Rule::HelloFirst);
         }
+        if self.after_to && kind > kind::GONE {
+            return error(Rule::ContentExpected);
+        }
         if u64::from(size) > limit {
             if known && !is_content(kind) {
                 return error(Rule::OverLimit { limit });
             }
-            self.state = State::Skip { left: size };
+            self.begin(State::Skip { left: size });
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::TooLarge { limit } }));
         }
@@ -223,20 +230,26 @@ impl Decoder {
             // The first field of an unknown request is its number, and its answer has to name it.
             let Some(head) = rest.get(..size.min(4) as usize) else { return Ok(None) };
             let req = head.try_into().map_or(0, u32::from_be_bytes);
-            self.state = State::Skip { left: size };
+            self.begin(State::Skip { left: size });
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::Unknown { req } }));
         }
         if matches!(kind, kind::VOICE..=kind::FILE) {
-            self.state = State::Body { left: size };
+            self.begin(State::Body { left: size });
             *input = rest;
             return Ok(Some(Event::BodyStart { kind, size }));
         }
         let event = whole(kind, size, self.reach(kind), rest, input)?;
         if event.is_some() {
             self.first = false;
+            self.after_to = kind == kind::TO;
         }
         Ok(event)
+    }
+
+    fn begin(&mut self, state: State) {
+        self.state = state;
+        self.after_to = false;
     }
 
     fn knows(&self, kind: u8) -> bool {

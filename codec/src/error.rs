@@ -106,6 +106,8 @@ pub enum Rule {
     },
     /// The first frame to a server is not HELLO.
     HelloFirst,
+    /// What follows TO is not content.
+    ContentExpected,
 }
 
 /// A frame that breaks the protocol: where, and which rule. Behind it the stream cannot be followed.
@@ -151,6 +153,7 @@ impl fmt::Display for DecodeError {
                 write!(f, ": larger than its limit of {limit} bytes")
             }
             Rule::HelloFirst => f.write_str(": HELLO must come first"),
+            Rule::ContentExpected => f.write_str(": TO must be followed by content"),
         }
     }
 }

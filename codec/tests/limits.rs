@@ -142,6 +142,42 @@ fn a_text_limit_may_be_larger_than_all_others() {
 }
 
 #[test]
+fn to_is_followed_by_content_and_by_nothing_else() {
+    let after_to = |kind: u8| {
+        let mut decoder = after_hello(LIMITS);
+        let to = [&header(kind::TO, 8)[..], &[0; 8], &header(kind, 4), &[0; 4]].concat();
+        let mut input = &to[..];
+        decoder.next(&mut input).unwrap();
+        decoder.next(&mut input).map(|event| event.is_some())
+    };
+    for kind in 0..=u8::MAX {
+        let rule = after_to(kind).map_err(|error| (error.kind, error.rule, error.code()));
+        if kind == kind::MEDIA {
+            assert_eq!(rule, Err((kind, Rule::EndsInside, Code::Malformed)), "its own fault");
+        } else if kind <= kind::GONE {
+            assert_eq!(rule, Ok(true), "{kind:#04x}");
+        } else {
+            assert_eq!(rule, Err((kind, Rule::ContentExpected, Code::Malformed)), "{kind:#04x}");
+        }
+    }
+}
+
+#[test]
+fn one_to_is_for_one_content() {
+    let mut decoder = after_hello(LIMITS);
+    let to = [&header(kind::TO, 8)[..], &[0; 8]].concat();
+    for content in
+        [&header(kind::TEXT, 1)[..], &header(kind::FILE, 1), &header(kind::TEXT, 5000), &header(9, 1)]
+    {
+        let size = u32::from_be_bytes(content[1..].try_into().unwrap()) as usize;
+        let bytes = [&to[..], content, &vec![b'a'; size], &header(kind::PING, 0)].concat();
+        let mut input = &bytes[..];
+        while decoder.next(&mut input).unwrap().is_some() {}
+        assert!(input.is_empty());
+    }
+}
+
+#[test]
 fn what_a_client_sends_behind_its_own_fields_of_an_event_is_ignored() {
     let mut bytes = Vec::new();
     Hello { version: 1, timezone: "UTC", ..Hello::default() }.encode(&mut bytes).unwrap();

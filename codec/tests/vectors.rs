@@ -37,7 +37,15 @@ fn every_frame_and_every_kind_of_outcome_has_a_vector() {
     };
     let named: HashSet<&str> = words("frame", 0).union(&words("body", 0)).copied().collect();
     assert_eq!(named, FRAMES.iter().map(|info| info.name).collect());
-    let rules = ["missing", "ends_inside", "not_utf8", "over_limit", "far_over_limit", "hello_first"];
+    let rules = [
+        "missing",
+        "ends_inside",
+        "not_utf8",
+        "over_limit",
+        "far_over_limit",
+        "hello_first",
+        "content_expected",
+    ];
     assert_eq!(words("error", 1), rules.into());
     assert_eq!(words("skip", 0), ["unknown", "too_large"].into());
 }
@@ -109,6 +117,7 @@ fn error_line(error: &DecodeError) -> String {
         Rule::OverLimit { .. } => "over_limit",
         Rule::FarOverLimit { .. } => "far_over_limit",
         Rule::HelloFirst => "hello_first",
+        Rule::ContentExpected => "content_expected",
     };
     let field = if error.field.is_empty() { "-" } else { error.field };
     format!("error {} {rule} {:#04x} {field} {}", error.code().name(), error.kind, error.offset)

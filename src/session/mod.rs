@@ -43,8 +43,6 @@ pub const IN_FLIGHT: u32 = 1024;
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
-/// What is said of a TO that stands before anything else.
-const MISPLACED_TO: &str = "TO must be followed by content";
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
 
@@ -209,7 +207,7 @@ impl Session {
             Event::BodyStart { kind, .. } => self.body_start(now, kind),
             Event::BodyChunk(_) => {}
             Event::BodyEnd => self.body_end(),
-            Event::Skipped { kind, reason, .. } => self.skipped(now, kind, reason),
+            Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
         }
     }
 
@@ -300,9 +298,6 @@ impl Session {
                 Frame::Hello(hello) => self.hello(now, &hello),
                 other => self.malformed(now, other.kind(), "HELLO must come first"),
             },
-            State::Open(open) if open.draft.is_some() && !delivery::is_content(frame.kind()) => {
-                self.malformed(now, frame.kind(), MISPLACED_TO);
-            }
             State::Open(_) => self.open_frame(now, frame),
             State::LoggingIn { .. } | State::Ending(_) | State::Over => {}
         }
@@ -326,10 +321,7 @@ impl Session {
     }
 
     /// A frame that the decoder passes over.
-    fn skipped(&mut self, now: Now, kind: u8, reason: SkipReason) {
-        if self.awaits_content() && !delivery::is_content(kind) {
-            return self.malformed(now, kind, MISPLACED_TO);
-        }
+    fn skipped(&mut self, kind: u8, reason: SkipReason) {
         let refusal = match reason {
             SkipReason::Unknown { .. } if kind >= 0x80 => return,
             SkipReason::Unknown { .. } => {
@@ -347,10 +339,6 @@ impl Session {
             _ => 0,
         };
         self.send_error(kind, req.into(), &refusal);
-    }
-
-    fn awaits_content(&self) -> bool {
-        matches!(&self.state, State::Open(open) if open.draft.is_some())
     }
 
     fn with_open(&mut self, change: impl FnOnce(&mut Open)) {

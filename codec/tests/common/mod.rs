@@ -39,10 +39,17 @@ impl Vector {
         match (self.one("to"), self.is_first()) {
             (Some("client"), _) => Decoder::client(Limits::default()),
             (Some("server"), true) => Decoder::server(Limits::default()),
+            (Some("server"), false) if self.one("behind") == Some("to") => after_to(Limits::default()),
             (Some("server"), false) => after_hello(Limits::default()),
             other => panic!("{}: to whom? {other:?}", self.name()),
         }
     }
+}
+
+pub(crate) fn after_to(limits: Limits) -> Decoder {
+    let mut decoder = after_hello(limits);
+    assert!(matches!(decoder.next(&mut &b"\x30\0\0\0\0"[..]), Ok(Some(Event::Frame(_)))));
+    decoder
 }
 
 pub(crate) fn vectors() -> Vec<Vector> {

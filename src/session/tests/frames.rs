@@ -106,26 +106,6 @@ fn the_store_is_given_names_as_they_are_compared() {
 }
 
 #[test]
-fn to_before_anything_but_content_ends_the_connection() {
-    let check = |frame: Frame<'_>| {
-        let mut story = open();
-        story.send(To { nonce: 5, ..To::default() });
-        let kind = frame.kind();
-        assert_eq!(ends_with_error(&story.send(frame)), (Code::Malformed, 0, kind));
-    };
-    check(Ping::default().into());
-    check(To::default().into());
-    check(Bye::default().into());
-    check(Join { req: 1, room: "lobby", flags: 0 }.into());
-    for kind in [0x10, 0x25, 0x6A, 0x9A] {
-        let mut story = open();
-        story.send(To::default());
-        let effects = story.skip(kind, SkipReason::Unknown { req: 5 });
-        assert_eq!(ends_with_error(&effects), (Code::Malformed, 0, kind));
-    }
-}
-
-#[test]
 fn to_with_two_addresses_is_malformed() {
     let check = |to: To<'_>| assert_eq!(ends_with_error(&open().send(to)), (Code::Malformed, 0, kind::TO));
     check(To { chat: 1, room: "lobby", ..To::default() });
@@ -196,16 +176,6 @@ fn a_request_waits_for_the_answers_to_the_messages_before_it() {
             story.notice(Notice::Answered);
         }
         assert!(story.session.wants_input());
-    }
-}
-
-#[test]
-fn to_is_not_followed_by_an_unknown_frame() {
-    for kind in [0x10, 0x25, 0x53, 0x90] {
-        let mut story = open();
-        story.send(To { nonce: 8, ..To::default() });
-        let effects = story.skip(kind, SkipReason::Unknown { req: 77 });
-        assert_eq!(ends_with_error(&effects), (Code::Malformed, 0, kind));
     }
 }
 
@@ -318,6 +288,7 @@ fn a_frame_that_cannot_be_parsed_is_answered_by_its_rule() {
     check(Rule::OverLimit { limit: 1 }, Code::Malformed);
     check(Rule::FarOverLimit { limit: 1 }, Code::TooLarge);
     check(Rule::HelloFirst, Code::HelloExpected);
+    check(Rule::ContentExpected, Code::Malformed);
 }
 
 #[test]
