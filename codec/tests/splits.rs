@@ -6,7 +6,7 @@ mod common;
 
 use chatwire_codec::{Decoder, Limits};
 use common::arbitrary::{any_frame, whole, with_header};
-use common::{after_hello, feed, vectors};
+use common::{Vector, after_hello, feed, vectors};
 use proptest::prelude::*;
 
 /// Every vector that comes to `side` and that a stream goes on behind; with a body, and something to skip.
@@ -16,7 +16,10 @@ fn stream_to(side: &str) -> Vec<u8> {
         let ends_or_is_huge = v.one("error").is_some() || v.one("skip").is_some_and(|s| s.starts_with("too"));
         v.one("to") == Some(side) && !ends_or_is_huge
     });
-    whole.flat_map(|v| v.bytes()).collect()
+    // A TO has content behind it, whatever the next vector is.
+    let content: &[u8] = b"\x00\0\0\0\x02hi";
+    let behind = |v: &Vector| if v.one("frame") == Some("TO") { content } else { &[] };
+    whole.flat_map(|v| [v.bytes(), behind(v).to_vec()].concat()).collect()
 }
 
 fn decoder_of(side: &str) -> Decoder {
