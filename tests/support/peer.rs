@@ -15,6 +15,8 @@ pub struct Peer {
     input: BufReader<TcpStream>,
     welcome: Option<Welcome<'static>>,
     req: u32,
+    /// Whether it looks past MEMBER.
+    skips_members: bool,
 }
 
 /// FROM and what stands behind it.
@@ -64,7 +66,13 @@ impl Peer {
         socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         socket.set_write_timeout(Some(PATIENCE)).expect("a time limit");
         let input = BufReader::with_capacity(64 * 1024, socket.try_clone().expect("another handle"));
-        Peer { socket, input, welcome: None, req: 1_000_000 }
+        Peer { socket, input, welcome: None, req: 1_000_000, skips_members: false }
+    }
+
+    /// Looks past MEMBER: who comes and goes is no matter here.
+    pub fn without_members(mut self) -> Peer {
+        self.skips_members = true;
+        self
     }
 
     /// A guest.
@@ -184,6 +192,7 @@ impl Peer {
         let [kind, size @ ..] = head;
         let mut payload = vec![0; u32::from_be_bytes(size) as usize];
         match self.input.read_exact(&mut payload) {
+            Ok(()) if kind == kind::MEMBER && self.skips_members => self.next_raw(),
             Ok(()) => Some((kind, payload)),
             Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => None,
             Err(e) => panic!("a frame of type {kind:#04x} did not come whole: {e}"),
