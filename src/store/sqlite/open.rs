@@ -20,9 +20,9 @@ const BUSY: Duration = Duration::from_secs(10);
 const STATEMENTS: usize = 128;
 /// Pages that the writer keeps, in KiB (negative, as SQLite counts it): the index of recent nonces and the ends
 /// of busy chats stay in memory.
-const WRITER_CACHE: i64 = -65_536;
+const WRITER_CACHE: i64 = -16_384;
 /// The same for each reader.
-const READER_CACHE: i64 = -8_192;
+const READER_CACHE: i64 = -2_048;
 /// Pages in the log before it is copied into the database: 16 MiB, so that its two extra syncs are rare.
 const CHECKPOINT_PAGES: i64 = 4_096;
 /// Bytes that the log's file is cut back to after a burst.
