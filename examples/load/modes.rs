@@ -68,7 +68,7 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
             "pages that are not in memory: the newest ones are",
         ),
         Mode::Catchup => (
-            format!("SYNC from 0 over {messages} messages, {connections} clients at once"),
+            format!("SYNC from 0 over {messages} messages, again and again, {connections} clients at once"),
             "a database that is not in memory, and slow networks",
         ),
     }

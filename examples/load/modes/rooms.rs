@@ -180,3 +180,57 @@ impl Load for Rooms {
         self.is_over && self.rooms.iter().all(all_have_all)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::options::Arguments;
+    use chatwire_codec::frame::{From_, Status};
+    use clap::Parser;
+
+    fn two_of_a_room() -> Rooms {
+        let words = ["load", "rooms", "--rooms", "1", "--members", "2"];
+        let plan = Plan::try_from(Arguments::parse_from(words)).unwrap();
+        let begin = Instant::now();
+        let span = Span { begin, end: begin + plan.span };
+        Rooms::new(&plan, span, &[Guest::default(), Guest::default()]).unwrap()
+    }
+
+    fn come(rooms: &mut Rooms, conn: usize, seqs: impl IntoIterator<Item = u64>) {
+        for seq in seqs {
+            let from = Frame::From_(From_ { seq, ..From_::default() });
+            rooms.frame(conn, &from, rooms.span.begin).unwrap();
+        }
+    }
+
+    #[test]
+    fn a_hole_is_a_gap_and_a_repetition_is_not() {
+        let mut rooms = two_of_a_room();
+        come(&mut rooms, 1, [1, 2, 2, 1, 3]);
+        assert_eq!((rooms.tally.faults.gaps, rooms.tally.deliveries), (0, 3));
+        come(&mut rooms, 1, [5, 6]);
+        assert_eq!((rooms.tally.faults.gaps, rooms.tally.deliveries), (1, 4));
+    }
+
+    #[test]
+    fn what_some_member_did_not_get_is_lost() {
+        let mut rooms = two_of_a_room();
+        rooms.rooms[0].sent = 3;
+        come(&mut rooms, 0, [1, 2, 3]);
+        come(&mut rooms, 1, [1]);
+        assert!(!rooms.is_done());
+        assert_eq!(rooms.finish().faults.lost, 2);
+    }
+
+    #[test]
+    fn a_status_takes_its_place_and_must_be_asked_for() {
+        let mut rooms = two_of_a_room();
+        rooms.guests[0].in_flight.push_back((7, rooms.span.begin));
+        for (nonce, seq) in [(7, 1), (8, 2)] {
+            let status = Frame::Status(Status { nonce, seq, ..Status::default() });
+            rooms.frame(0, &status, rooms.span.begin).unwrap();
+        }
+        assert_eq!((rooms.tally.messages, rooms.tally.faults.errors), (1, 1));
+        assert_eq!(rooms.guests[0].position, Position(2));
+    }
+}
