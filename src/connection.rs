@@ -16,11 +16,11 @@ use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::hub::{Due, Hub, Link};
 use crate::id::{Now, Seq};
-use crate::outbox::STOP_READING_AT;
+use crate::outbox::Held;
 use crate::permits::Permits;
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::MediaStore;
-use crate::store::{Op, Store};
+use crate::store::{Message, Op, Store};
 use body::Body;
 use chatwire_codec::frame::kind::FETCH;
 use chatwire_codec::{Decoder, Limits};
@@ -40,6 +40,9 @@ use tokio::time::Sleep;
 
 /// Bytes of text of one page for a connection that is behind.
 const PAGE_BYTES: usize = 128 * 1024;
+/// Pauses behind attempts at a page that failed.
+const PAGE_PAUSES: [Duration; 4] =
+    [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(5)];
 /// After its end a connection's input is thrown away for so long, or so many bytes, so that what was sent
 /// last is not lost in a reset.
 const DISCARD_FOR: Duration = Duration::from_secs(2);
@@ -143,7 +146,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             session: Session::new(shared.rules.clone(), link.id, origin.is_private, accepted),
             decoder: Decoder::server(shared.limits),
             input: Input::default(),
-            output: Output::default(),
+            output: Output::new(Held::new(link.outbox.budget())),
             body: None,
             fetches: None,
             blocked: None,
@@ -192,11 +195,15 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             && self.blocked.is_none()
             && self.body.as_ref().is_none_or(|body| body.has_room())
             && self.output.has_room()
-            && self.link.outbox.unsent() < STOP_READING_AT
+            && !self.link.outbox.is_full()
     }
 
     fn perform_effects(&mut self) -> bool {
         let mut moved = false;
+        if self.session.is_over() {
+            // What was never submitted needs no answer any more.
+            self.blocked = None;
+        }
         while self.blocked.is_none() {
             let Some(effect) = self.session.poll_effect() else { break };
             self.perform(effect);
@@ -217,7 +224,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 let shared = self.shared.clone();
                 self.query = Some(spawn_blocking(move || queries::answer(&shared, &query)));
             }
-            Effect::OpenBody(kind) => self.body = Some(Box::new(Body::new(self.shared.media.clone(), kind))),
+            Effect::OpenBody(kind) => {
+                let held = Held::new(self.link.outbox.budget());
+                self.body = Some(Box::new(Body::new(self.shared.media.clone(), kind, held)));
+            }
             Effect::CloseBody => {
                 if let Some(body) = &mut self.body {
                     body.close();
@@ -237,7 +247,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 self.output.drop_all_chunks();
             }
             Effect::Finish(last) => {
-                self.link.outbox.answer(|out| out.extend_from_slice(&last));
+                self.link.outbox.seal(&last);
+                (self.query, self.page) = (None, None);
                 self.is_finishing = true;
             }
             Effect::Abandon => self.is_dead = true,
@@ -270,6 +281,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             let (done, progress) = fetches.poll(cx, &mut self.output);
             done.iter().for_each(|done| self.session.handle_fetch_done(done.req));
             for failed in done.iter().filter(|done| done.failed) {
+                self.output.drop_chunks(failed.req);
                 let refusal = Refusal::internal();
                 self.link.outbox.answer(|out| delivery::error(out, FETCH, failed.req.into(), &refusal));
             }
@@ -300,8 +312,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Ok(Answer::Segments(segments)) => self.link.outbox.segments(segments),
             Ok(Answer::Fetch(answer, fetch)) => {
                 self.link.outbox.segments([Segment::Owned(answer)]);
-                self.session.handle_fetch_begun(fetch.req);
-                self.fetches.get_or_insert_default().add(fetch);
+                if fetch.at < fetch.end {
+                    self.session.handle_fetch_begun(fetch.req);
+                    self.fetches.get_or_insert_default().add(fetch);
+                }
             }
             Err(e) => self.fail(now, &format!("a query failed: {e}")),
         }
@@ -314,7 +328,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if self.page.is_none() && !self.session.is_ending() {
             let Some(due) = self.shared.hub.due(self.link) else { return false };
             let (shared, link) = (self.shared.clone(), self.link.clone());
-            self.page = Some(spawn_blocking(move || page(&shared, &link, due)));
+            self.page = Some(tokio::spawn(next_page(shared, link, due)));
         }
         let Some(job) = &mut self.page else { return false };
         let Poll::Ready(result) = Pin::new(job).poll(cx) else { return false };
@@ -350,17 +364,45 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 }
 
-/// Reads the next page for a connection that is behind.
+/// Reads the next page for a connection that is behind, and tries again where the disk fails: a slow reader is
+/// not to pay for that with its connection.
+async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Page> {
+    for pause in PAGE_PAUSES {
+        let (shared, link) = (shared.clone(), link.clone());
+        let read = spawn_blocking(move || page(&shared, &link, due)).await;
+        if let Ok(Some(page)) = read {
+            return Some(page);
+        }
+        tokio::time::sleep(pause).await;
+    }
+    None
+}
+
 fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
     let messages = shared.store.messages(due.chat, due.after, due.upto, PAGE_BYTES).ok()?;
     let user = link.user().map(|(user, _)| *user)?;
-    let mut segments = Vec::new();
-    for message in &messages {
-        delivery::segments(&mut segments, message, message.user == user, link.inline_limit());
-    }
     // Where nothing is left in between, the page ends where it was to end.
-    let at = messages.last().map_or(due.upto, |last| last.seq);
-    Some(Page { due, at, segments })
+    let mut page = Page { due, at: due.upto, segments: Vec::new() };
+    let mut bytes = 0;
+    for message in &messages {
+        let limit = if is_whole(shared, message, link.inline_limit()) { link.inline_limit() } else { 0 };
+        bytes += delivery::inline(message, limit).map_or(0, |media| media.size);
+        if !page.segments.is_empty() && bytes > PAGE_BYTES as u64 {
+            break;
+        }
+        delivery::segments(&mut page.segments, message, message.user == user, limit);
+        page.at = message.seq;
+    }
+    Some(page)
+}
+
+/// Whether the file of a message that would go inline is what its row says. One that is not goes by reference:
+/// a body that ends too early would end the connection.
+fn is_whole(shared: &Shared, message: &Message, inline_limit: u32) -> bool {
+    delivery::inline(message, inline_limit).is_none_or(|media| {
+        let found = shared.media.open_file(&media.id).and_then(|file| file.metadata());
+        found.is_ok_and(|found| found.len() == media.size)
+    })
 }
 
 /// Ends the sending side, and throws away what still comes for a while.

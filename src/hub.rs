@@ -17,7 +17,7 @@ mod subs;
 use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
-use crate::outbox::Outbox;
+use crate::outbox::{Budget, Outbox, STOP_READING_AT};
 use crate::permits::Permits;
 use crate::session::{Greeted, Notice};
 use crate::store::{
@@ -28,7 +28,7 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A connection as the others see it. The connection's task and the hub hold it; its end is [`Hub::leave`].
@@ -49,10 +49,10 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(id: ConnId, live_bytes: Arc<AtomicUsize>) -> Self {
+    fn new(id: ConnId, budget: Arc<Budget>) -> Self {
         Link {
             id,
-            outbox: Outbox::new(live_bytes),
+            outbox: Outbox::new(budget),
             greeted: OnceLock::new(),
             user: OnceLock::new(),
             chats: Mutex::default(),
@@ -70,6 +70,15 @@ impl Link {
     #[must_use]
     pub fn inline_limit(&self) -> u32 {
         self.greeted.get().map_or(0, |g| g.inline_limit)
+    }
+
+    /// An event that must not be dropped. Who reads none of them cannot make them pile up: the connection
+    /// ends, and its client sees what holds when it comes back.
+    fn tell_of_itself(&self, event: &[u8]) {
+        if self.outbox.unsent() >= STOP_READING_AT {
+            return self.outbox.notify(Notice::Overrun);
+        }
+        self.outbox.answer(|out| out.extend_from_slice(event));
     }
 
     fn wants_live(&self) -> bool {
@@ -107,13 +116,14 @@ pub struct Hub {
     now: fn() -> Micros,
     next_conn: AtomicU64,
     next_round: AtomicU64,
-    live_bytes: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
     directory: Mutex<Directory>,
     batch: Mutex<Batch>,
+    is_stopping: AtomicBool,
 }
 
 /// A page that is due.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub struct Due {
     /// Of which chat.
     pub chat: ChatId,
@@ -141,17 +151,21 @@ impl Hub {
             now,
             next_conn: AtomicU64::new(1),
             next_round: AtomicU64::new(1),
-            live_bytes: Arc::default(),
+            budget: Arc::default(),
             directory: Mutex::default(),
             batch: Mutex::default(),
+            is_stopping: AtomicBool::new(false),
         }
     }
 
     /// A new connection.
     pub fn enter(&self) -> Arc<Link> {
         let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
-        let link = Arc::new(Link::new(id, self.live_bytes.clone()));
+        let link = Arc::new(Link::new(id, self.budget.clone()));
         self.directory().links.insert(id, link.clone());
+        if self.is_stopping.load(Ordering::SeqCst) {
+            link.outbox.notify(Notice::Shutdown);
+        }
         link
     }
 
@@ -183,6 +197,7 @@ impl Hub {
 
     /// Tells every connection that the server stops, and how many there are.
     pub fn shut_down(&self) -> usize {
+        self.is_stopping.store(true, Ordering::SeqCst);
         let links: Vec<_> = self.directory().links.values().cloned().collect();
         for link in &links {
             link.outbox.notify(Notice::Shutdown);
@@ -423,7 +438,7 @@ impl Hub {
         let name = if name.is_empty() { &*left.user_name } else { name };
         let event = delivery::member(left.chat, Change::Left, left.user, name, left.at);
         for device in devices.iter().filter(|d| caused_by.is_none_or(|c| c.id != d.id)) {
-            device.outbox.answer(|out| out.extend_from_slice(&event));
+            device.tell_of_itself(&event);
             device.outbox.notify(Notice::Left(left.chat));
         }
         if let Some(chat) = chat {
@@ -443,14 +458,18 @@ impl Hub {
         directory.subscribe(&link, &head);
         let chat = directory.chats.get(&synced.chat).cloned();
         drop(directory);
-        link.outbox.answer(|out| delivery::synced(out, req, &synced));
-        if let (Some(chat), Some(&(user, _))) = (chat, link.user()) {
-            let mut state = lock(&chat.state);
-            if let Some(sub) = state.subs.get_mut((user, conn)) {
-                sub.place = Place::Behind { at: synced.after, round };
-                link.outbox.add_behind(synced.chat);
-            }
+        // Under the chat's lock, so that no page of an older SYNC comes between the answer and its own.
+        let mut state = chat.as_ref().map(|chat| lock(&chat.state));
+        let sub = match (&mut state, link.user()) {
+            (Some(state), Some(&(user, _))) => state.subs.get_mut((user, conn)),
+            _ => None,
+        };
+        if let Some(sub) = sub {
+            sub.place = Place::Behind { at: synced.after, round };
+            link.outbox.add_behind(synced.chat);
         }
+        link.outbox.answer(|out| delivery::synced(out, req, &synced));
+        drop(state);
         link.outbox.notify(Notice::Answered);
     }
 }

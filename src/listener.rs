@@ -16,6 +16,8 @@ use tokio_util::task::TaskTracker;
 
 /// Connections that may wait for a place; more are turned away at once.
 const WAITING: usize = 1024;
+/// Connections that are being told that there is no place; more are closed without a word.
+const TURNED_AWAY: usize = 256;
 /// How long the acceptor rests when the system gives it no connection, as when descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
 
@@ -26,6 +28,8 @@ pub struct Door {
     places: Arc<Semaphore>,
     /// Places to wait in that are free.
     waiting: Arc<Semaphore>,
+    /// Connections that may still be told.
+    telling: Arc<Semaphore>,
     /// How long to wait for a place.
     patience: Duration,
 }
@@ -34,8 +38,9 @@ impl Door {
     /// A door with so many places behind it.
     #[must_use]
     pub fn new(places: usize, patience: Duration) -> Self {
-        let (places, waiting) = (Arc::new(Semaphore::new(places)), Arc::new(Semaphore::new(WAITING)));
-        Door { places, waiting, patience }
+        let semaphore = |permits| Arc::new(Semaphore::new(permits));
+        let (places, waiting, telling) = (semaphore(places), semaphore(WAITING), semaphore(TURNED_AWAY));
+        Door { places, waiting, telling, patience }
     }
 }
 
@@ -77,7 +82,10 @@ async fn admit(
         Ok(place) => place,
         Err(_) => match Box::pin(wait(&door, &stop)).await {
             Some(place) => place,
-            None => return Box::pin(turn_away(stream)).await,
+            None => {
+                let Ok(_telling) = door.telling.try_acquire() else { return };
+                return Box::pin(turn_away(stream)).await;
+            }
         },
     };
     // Frames are small and written together: waiting for more would only delay them.
@@ -92,8 +100,9 @@ async fn admit(
 async fn wait(door: &Door, stop: &CancellationToken) -> Option<tokio::sync::OwnedSemaphorePermit> {
     let _waiting = door.waiting.try_acquire().ok()?;
     tokio::select! {
-        place = tokio::time::timeout(door.patience, door.places.clone().acquire_owned()) => place.ok()?.ok(),
+        biased;
         () = stop.cancelled() => None,
+        place = tokio::time::timeout(door.patience, door.places.clone().acquire_owned()) => place.ok()?.ok(),
     }
 }
 

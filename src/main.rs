@@ -27,7 +27,10 @@ fn main() -> ExitCode {
 /// The log goes to stderr, from `info` on, unless `CHATWIRE_LOG` or `RUST_LOG` say otherwise.
 fn start_log() {
     let filter = ["CHATWIRE_LOG", "RUST_LOG"].into_iter().find_map(|name| std::env::var(name).ok());
-    env_logger::Builder::new().parse_filters(filter.as_deref().unwrap_or("info")).init();
+    // What lofty warns of are the media that clients send, which is nothing that an operator could mend.
+    let mut log = env_logger::Builder::new();
+    log.filter_module("lofty", log::LevelFilter::Error);
+    log.parse_filters(filter.as_deref().unwrap_or("info")).init();
 }
 
 fn finish(outcome: Result<(), impl std::fmt::Display>) -> ExitCode {

@@ -3,7 +3,8 @@
 //! It has no thread and no socket. Whoever has something for a connection leaves it here and wakes its task;
 //! the task takes all that waits at once. Live messages are refused when it is full: their chat then turns
 //! `Behind` for this connection (see [`crate::hub`]), and the disk is the queue. Answers are always taken,
-//! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent.
+//! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
+//! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
 
 use crate::delivery::Segment;
 use crate::id::ChatId;
@@ -16,8 +17,10 @@ use std::task::{Context, Waker};
 
 /// Bytes of unsent live messages that one connection may have.
 pub const LIVE_BYTES: usize = 256 * 1024;
-/// Bytes of unsent live messages that all connections may have together.
+/// Bytes of unsent live messages that all connections may have together; shared ones count for each.
 pub const LIVE_BYTES_IN_ALL: usize = 512 * 1024 * 1024;
+/// Bytes of memory that all connections may have together in answers, pages, chunks and bodies.
+pub const OWN_BYTES_IN_ALL: usize = 512 * 1024 * 1024;
 /// With so many unsent bytes a connection is not read from.
 pub const STOP_READING_AT: usize = 1024 * 1024;
 /// Below so many unsent bytes a connection that is behind gets its next page.
@@ -36,12 +39,60 @@ pub struct Taken {
     pub answered: u32,
 }
 
+/// What all connections together have in memory.
+#[derive(Debug, Default)]
+pub struct Budget {
+    live: AtomicUsize,
+    own: AtomicUsize,
+}
+
+impl Budget {
+    /// Whether there is memory for answers, pages, chunks and bodies.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.own.load(Ordering::Relaxed) < OWN_BYTES_IN_ALL
+    }
+}
+
+/// Memory of a connection that is not in its outbox, in the budget for as long as this lives.
+#[derive(Debug)]
+pub struct Held {
+    budget: Arc<Budget>,
+    bytes: usize,
+}
+
+impl Held {
+    /// None yet.
+    #[must_use]
+    pub fn new(budget: &Arc<Budget>) -> Self {
+        Held { budget: budget.clone(), bytes: 0 }
+    }
+
+    /// It is so many bytes now.
+    pub fn set(&mut self, bytes: usize) {
+        self.budget.own.fetch_add(bytes, Ordering::Relaxed);
+        self.budget.own.fetch_sub(self.bytes, Ordering::Relaxed);
+        self.bytes = bytes;
+    }
+
+    /// Whether there is memory for more.
+    #[must_use]
+    pub fn has_room(&self) -> bool {
+        self.budget.has_room()
+    }
+}
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        self.set(0);
+    }
+}
+
 /// The queue. See the module.
 #[derive(Debug)]
 pub struct Outbox {
     inner: Mutex<Inner>,
-    /// Unsent live bytes of all connections.
-    in_all: Arc<AtomicUsize>,
+    budget: Arc<Budget>,
 }
 
 #[derive(Debug, Default)]
@@ -49,30 +100,48 @@ struct Inner {
     queue: VecDeque<Segment>,
     /// Bytes pushed and not yet written to the socket.
     unsent: usize,
+    /// How many of them count as live in the budget; of the rest, those in memory count as its own.
+    live: usize,
+    own: usize,
+    /// Nothing is taken any more: the last frame is in.
+    is_sealed: bool,
     taken: Taken,
     /// Chats that are behind and wait for their next page.
     behind: VecDeque<ChatId>,
     waker: Option<Waker>,
-    closed: bool,
 }
 
 impl Outbox {
-    /// An empty queue that shares the bound `in_all` with all others.
+    /// An empty queue that shares the budget with all others.
     #[must_use]
-    pub fn new(in_all: Arc<AtomicUsize>) -> Self {
-        Outbox { inner: Mutex::default(), in_all }
+    pub fn new(budget: Arc<Budget>) -> Self {
+        Outbox { inner: Mutex::default(), budget }
+    }
+
+    /// What all connections together have.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
     }
 
     /// Queues frames that must not be lost: answers, and events about the connection itself.
     pub fn answer(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        self.with(|inner| inner.write(&self.in_all, write));
+        self.with(|inner| inner.write(&self.budget, write));
     }
 
     /// As [`Outbox::answer`], for the answers to `count` messages.
     pub fn answer_messages(&self, count: u32, write: impl FnOnce(&mut Vec<u8>)) {
         self.with(|inner| {
             inner.taken.answered += count;
-            inner.write(&self.in_all, write);
+            inner.write(&self.budget, write);
+        });
+    }
+
+    /// Queues the last frames: what comes behind them is dropped.
+    pub fn seal(&self, last: &[u8]) {
+        self.with(|inner| {
+            inner.write(&self.budget, |tail| tail.extend_from_slice(last));
+            inner.is_sealed = true;
         });
     }
 
@@ -80,7 +149,7 @@ impl Outbox {
     pub fn segments(&self, segments: impl IntoIterator<Item = Segment>) {
         self.with(|inner| {
             for segment in segments {
-                inner.push(&self.in_all, segment);
+                inner.push_own(&self.budget, segment);
             }
         });
     }
@@ -89,13 +158,13 @@ impl Outbox {
     #[must_use]
     pub fn live(&self, bytes: &Bytes) -> bool {
         self.with(|inner| {
-            if !inner.has_room(&self.in_all, bytes.len()) {
+            if !inner.has_room(&self.budget, bytes.len()) {
                 return false;
             }
             if bytes.len() <= COPY_UP_TO {
-                inner.write(&self.in_all, |tail| tail.extend_from_slice(bytes));
+                inner.write(&self.budget, |tail| tail.extend_from_slice(bytes));
             } else {
-                inner.push(&self.in_all, Segment::Shared(bytes.clone()));
+                inner.push_live(&self.budget, Segment::Shared(bytes.clone()));
             }
             true
         })
@@ -106,11 +175,11 @@ impl Outbox {
     pub fn live_segments(&self, answered: u32, segments: Vec<Segment>) -> bool {
         self.with(|inner| {
             inner.taken.answered += answered;
-            if !inner.has_room(&self.in_all, segments.iter().map(Segment::len).sum()) {
+            if !inner.has_room(&self.budget, segments.iter().map(Segment::len).sum()) {
                 return false;
             }
             for segment in segments {
-                inner.push(&self.in_all, segment);
+                inner.push_live(&self.budget, segment);
             }
             true
         })
@@ -134,7 +203,15 @@ impl Outbox {
     #[must_use]
     pub fn next_behind(&self) -> Option<ChatId> {
         let mut inner = self.lock();
-        if inner.unsent >= FEED_BELOW { None } else { inner.behind.pop_front() }
+        let has_room = inner.unsent < FEED_BELOW && (inner.unsent == 0 || self.budget.has_room());
+        if has_room { inner.behind.pop_front() } else { None }
+    }
+
+    /// Whether the connection has so much unsent that nothing more may be asked for.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        let unsent = self.lock().unsent;
+        unsent >= STOP_READING_AT || (unsent > 0 && !self.budget.has_room())
     }
 
     /// Takes the notices, and has `cx` woken by the next change.
@@ -162,8 +239,10 @@ impl Outbox {
     pub fn sent(&self, n: usize) -> usize {
         let mut inner = self.lock();
         inner.unsent = inner.unsent.saturating_sub(n);
-        self.in_all.fetch_sub(n, Ordering::Relaxed);
-        inner.unsent
+        // In which order they leave is not known here; what is left is all that matters.
+        let unsent = inner.unsent;
+        inner.count(&self.budget, unsent);
+        unsent
     }
 
     /// Bytes that wait, those that the task has taken and not yet sent included.
@@ -175,8 +254,8 @@ impl Outbox {
     /// Drops what waits and takes nothing more: the connection is over.
     pub fn close(&self) {
         let mut inner = self.lock();
-        self.in_all.fetch_sub(inner.unsent, Ordering::Relaxed);
-        *inner = Inner { closed: true, ..Inner::default() };
+        inner.count(&self.budget, 0);
+        *inner = Inner { is_sealed: true, ..Inner::default() };
     }
 
     fn lock(&self) -> MutexGuard<'_, Inner> {
@@ -198,15 +277,15 @@ impl Outbox {
 }
 
 impl Inner {
-    fn has_room(&self, in_all: &AtomicUsize, n: usize) -> bool {
-        !self.closed
+    fn has_room(&self, budget: &Budget, n: usize) -> bool {
+        !self.is_sealed
             && self.unsent + n <= LIVE_BYTES
-            && in_all.load(Ordering::Relaxed) + n <= LIVE_BYTES_IN_ALL
+            && budget.live.load(Ordering::Relaxed) + n <= LIVE_BYTES_IN_ALL
     }
 
     /// Writes behind the last piece if that is this connection's own and small, else into a new one.
-    fn write(&mut self, in_all: &AtomicUsize, write: impl FnOnce(&mut Vec<u8>)) {
-        if self.closed {
+    fn write(&mut self, budget: &Budget, write: impl FnOnce(&mut Vec<u8>)) {
+        if self.is_sealed {
             return;
         }
         if !matches!(self.queue.back(), Some(Segment::Owned(tail)) if tail.len() < TAIL_BYTES) {
@@ -220,15 +299,39 @@ impl Inner {
             self.queue.pop_back();
         }
         self.unsent += n;
-        in_all.fetch_add(n, Ordering::Relaxed);
+        self.own += n;
+        budget.own.fetch_add(n, Ordering::Relaxed);
     }
 
-    fn push(&mut self, in_all: &AtomicUsize, segment: Segment) {
-        if self.closed || segment.is_empty() {
-            return;
+    fn push_own(&mut self, budget: &Budget, segment: Segment) {
+        // What is still in its file is no memory.
+        if !self.is_sealed && !matches!(segment, Segment::File { .. }) {
+            self.own += segment.len();
+            budget.own.fetch_add(segment.len(), Ordering::Relaxed);
         }
-        self.unsent += segment.len();
-        in_all.fetch_add(segment.len(), Ordering::Relaxed);
-        self.queue.push_back(segment);
+        self.push(segment);
+    }
+
+    fn push_live(&mut self, budget: &Budget, segment: Segment) {
+        if !self.is_sealed {
+            self.live += segment.len();
+            budget.live.fetch_add(segment.len(), Ordering::Relaxed);
+        }
+        self.push(segment);
+    }
+
+    fn push(&mut self, segment: Segment) {
+        if !self.is_sealed && !segment.is_empty() {
+            self.unsent += segment.len();
+            self.queue.push_back(segment);
+        }
+    }
+
+    /// Counts at most `unsent` bytes in the budget.
+    fn count(&mut self, budget: &Budget, unsent: usize) {
+        let (live, own) = (self.live.min(unsent), self.own.min(unsent));
+        budget.live.fetch_sub(self.live - live, Ordering::Relaxed);
+        budget.own.fetch_sub(self.own - own, Ordering::Relaxed);
+        (self.live, self.own) = (live, own);
     }
 }

@@ -21,6 +21,8 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+/// Descriptors for what is no connection: the database, files of media, those who wait at the door.
+const SPARE_DESCRIPTORS: u64 = 512;
 /// Connections to the database that read.
 const READERS: u32 = 8;
 /// Connections that the system keeps until they are accepted. Of those that find no room each tries again a
@@ -73,7 +75,7 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     let shared = Arc::new(join(config, &store)?);
 
     let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let door = Door::new(config.limits.connections, config.limits.wait);
+    let door = Door::new(places(config.limits.connections), config.limits.wait);
     log::info!("the data is in {}", config.data.display());
     announce(&socket)?;
     let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
@@ -106,6 +108,20 @@ fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     socket.listen(BACKLOG)
 }
 
+/// As many connections as are wished for, if the system has a descriptor for each.
+fn places(wished: usize) -> usize {
+    let wanted = wished as u64 + SPARE_DESCRIPTORS;
+    let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(u64::MAX);
+    let places = usize::try_from(allowed.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
+    if places < wished {
+        log::warn!(
+            "limits.connections is {wished}, but the system allows {allowed} open files: at most {places} \
+             connections are served; raise the limit (ulimit -n, LimitNOFILE) or lower the setting"
+        );
+    }
+    places.min(wished)
+}
+
 /// Gives each part what it needs of the others.
 fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let as_store: Arc<dyn Store> = store.clone();
@@ -117,7 +133,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         max_media: config.limits.media_bytes,
         connections_per_user: config.limits.connections_per_user,
     };
-    let assistant = assistant(config.assistant, &as_store);
+    let assistant = assistant(config, &as_store);
     let hub = Arc::new(Hub::new(as_store.clone(), greeting, permits.clone(), assistant, clock::wall));
     store.start(hub.clone())?;
     Ok(Shared {
@@ -136,16 +152,17 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     })
 }
 
-fn assistant(kind: AssistantKind, store: &Arc<dyn Store>) -> Option<Arc<dyn Listener>> {
-    match kind {
+fn assistant(config: &Config, store: &Arc<dyn Store>) -> Option<Arc<dyn Listener>> {
+    let max_text = config.limits.text_bytes;
+    match config.assistant {
         AssistantKind::None => None,
         AssistantKind::Echo => {
-            let (desk, work) = Desk::open(Echo, store.clone());
+            let (desk, work) = Desk::open(Echo, store.clone(), max_text);
             drop(tokio::spawn(work));
             Some(Arc::new(desk))
         }
         AssistantKind::Builtin => {
-            let (desk, work) = Desk::open(Builtin, store.clone());
+            let (desk, work) = Desk::open(Builtin, store.clone(), max_text);
             drop(tokio::spawn(work));
             Some(Arc::new(desk))
         }

@@ -41,7 +41,9 @@ impl Client {
         let mut peer = Peer::hello(server, Hello { flags: 1, ..Hello::default() });
         let rooms = ROOMS.map(|room| peer.join_too(room).chat);
         // So that the rooms stay when nobody is in them.
-        rooms.iter().for_each(|chat| drop(peer.say(To { chat: *chat, ..To::default() }, "I was here")));
+        for chat in rooms {
+            peer.say(To { chat, ..To::default() }, "I was here");
+        }
         Client { token: peer.me().token, rooms, sent: BTreeMap::new() }
     }
 
@@ -56,7 +58,7 @@ impl Client {
 
     fn message(&self, nonce: u64) -> Vec<u8> {
         let chat = self.rooms[usize::try_from(nonce % 2).unwrap()];
-        let content = if nonce % FILE_EVERY == 0 {
+        let content = if nonce.is_multiple_of(FILE_EVERY) {
             raw(kind::FILE, &file_of(nonce))
         } else {
             bytes_of(Text { text: &text_of(nonce) })

@@ -203,6 +203,26 @@ fn sigterm_answers_what_is_in_flight() {
 }
 
 #[test]
+fn a_body_that_sigterm_finds_is_answered_if_it_is_kept() {
+    let mut server = Server::start();
+    for _ in 0..5 {
+        let mut aya = Peer::guest(&server);
+        let body = random::Random::new().bytes(4 << 20);
+        let before = files(&server.data().join("media")).len();
+        aya.body_to(To { nonce: 1, ..To::default() }, kind::FILE, &body);
+        server.signal_term();
+        let mut answered = 0;
+        while let Some(frame) = aya.poll() {
+            answered += usize::from(frame.kind() == kind::STATUS);
+        }
+        drop(aya);
+        assert_eq!(server.wait().code(), Some(0));
+        server.start_again();
+        assert_eq!(files(&server.data().join("media")).len(), before + answered);
+    }
+}
+
+#[test]
 fn a_reader_that_stands_still_does_not_hold_up_the_end() {
     let mut server = Server::start();
     let mut writer = Peer::hello(&server, Hello { flags: 1, ..Hello::default() });

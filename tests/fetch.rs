@@ -114,7 +114,8 @@ fn four_run_at_once_and_a_fifth_does_not() {
 fn what_else_is_sent_passes_a_running_fetch() {
     let server = Server::start();
     let (mut aya, bytes, media) = with_file(&server, HUGE);
-    let mut bo = aya.again(&server);
+    // It is not sent what the other writes.
+    let mut bo = aya.again_with(&server, Hello { flags: 1, ..Hello::default() });
     let home = aya.me().home;
     aya.send(fetch(1, media));
     aya.expect::<FetchReady<'_>>();

@@ -104,6 +104,12 @@ fn a_frame_that_stands_still_is_over() {
         aya.send_bytes(&bytes);
         aya.expect_status(0);
         aya.expect_fatal(Code::Timeout, NOTHING);
+
+        // Also where the server made a pause within what came.
+        let mut aya = Peer::guest(&server);
+        aya.send_bytes(&[bytes_of(Rooms { req: 1, ..Rooms::default() }), bytes].concat());
+        aya.expect::<RoomList<'_>>();
+        aya.expect_fatal(Code::Timeout, NOTHING);
     }
     // So is one that is passed over.
     let mut aya = Peer::guest(&server);

@@ -201,7 +201,7 @@ fn an_aborted_body_leaves_no_temporary_file() {
     for end in 0..3 {
         let mut aya = Peer::guest(&server);
         aya.send(nonce(1));
-        aya.send_bytes(&header(kind::FILE, 2 * MEBIBYTE as u32));
+        aya.send_bytes(&header(kind::FILE, 2 << 20));
         aya.send_bytes(&body);
         until("the body is on its way to the disk", || !files(&tmp).is_empty());
         match end {

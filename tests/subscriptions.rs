@@ -204,7 +204,9 @@ fn leaving_ends_a_sync() {
     let text = "a".repeat(1000);
     let burst = bytes_of(Text { text: &text }).repeat(2000);
     let sending = send_in_background(&writer, burst);
-    (0..2000).for_each(|_| drop(writer.expect_status(0)));
+    for _ in 0..2000 {
+        writer.expect_status(0);
+    }
     sending.join().unwrap();
     peer.send_bytes(
         &[bytes_of(Sync { req: 1, chat: room, after: 0 }), bytes_of(Leave { req: 2, chat: room })].concat(),
@@ -288,6 +290,7 @@ fn a_reader_that_stands_still_costs_little_slows_nobody_and_misses_nothing() {
 #[test]
 fn a_senders_stream_has_each_message_in_its_place() {
     const EACH: u64 = 1500;
+    let many = usize::try_from(EACH).unwrap();
     let server = Server::start();
     let mut one = Peer::guest(&server);
     let mut peers = vec![one.again(&server), Peer::guest(&server), Peer::guest(&server)];
@@ -296,7 +299,7 @@ fn a_senders_stream_has_each_message_in_its_place() {
     thread::scope(|scope| {
         for mut peer in peers {
             scope.spawn(move || {
-                let sending = send_in_background(&peer, to_all("from one of four").repeat(EACH as usize));
+                let sending = send_in_background(&peer, to_all("from one of four").repeat(many));
                 let mut position = Position { at: 0, own: 0 };
                 while position.at < 4 * EACH || position.own < EACH {
                     position.take(&mut peer);
@@ -311,10 +314,11 @@ fn a_senders_stream_has_each_message_in_its_place() {
 #[test]
 fn a_sender_that_does_not_read_finds_all_in_its_stream() {
     const EACH: u64 = 3000;
+    let many = usize::try_from(EACH).unwrap();
     let server = Server::start();
     let (mut still, mut other) = (Peer::guest(&server), quiet(&server));
     let text = "a".repeat(2000);
-    let sending = send_in_background(&still, to_all("mine").repeat(EACH as usize));
+    let sending = send_in_background(&still, to_all("mine").repeat(many));
     write(&mut other, EACH, &text);
     let mut position = Position { at: 0, own: 0 };
     while position.at < 2 * EACH || position.own < EACH {

@@ -190,7 +190,7 @@ impl Decoder {
         let size = u32::from_be_bytes([a, b, c, d]);
         // A text is the frame that matters for speed, and the common ones are within every limit.
         if !self.first && kind == kind::TEXT && size <= self.limits.max_text {
-            return whole(kind, size, rest, input);
+            return whole(kind, size, usize::MAX, rest, input);
         }
         self.other_frame(kind, size, rest, input)
     }
@@ -232,7 +232,7 @@ impl Decoder {
             *input = rest;
             return Ok(Some(Event::BodyStart { kind, size }));
         }
-        let event = whole(kind, size, rest, input)?;
+        let event = whole(kind, size, self.reach(kind), rest, input)?;
         if event.is_some() {
             self.first = false;
         }
@@ -244,6 +244,15 @@ impl Decoder {
             Side::Server => info.direction.reaches_server(),
             Side::Client => info.direction.reaches_client(),
         })
+    }
+
+    /// How many bytes of a payload have a meaning in this direction: what stands behind them is ignored.
+    const fn reach(&self, kind: u8) -> usize {
+        match (self.side, kind) {
+            (Side::Server, kind::TYPING) => 9,
+            (Side::Server, kind::PRESENCE) => 1,
+            _ => usize::MAX,
+        }
     }
 
     /// The largest payload of a frame of this type (section 1).
@@ -275,13 +284,14 @@ const fn is_content(kind: u8) -> bool {
 fn whole<'a>(
     kind: u8,
     size: u32,
+    reach: usize,
     rest: &'a [u8],
     input: &mut &'a [u8],
 ) -> Result<Option<Event<'a>>, DecodeError> {
     let Some((payload, rest)) = rest.split_at_checked(size as usize) else {
         return Ok(None);
     };
-    let frame = Frame::parse(kind, payload)?;
+    let frame = Frame::parse(kind, &payload[..reach.min(payload.len())])?;
     *input = rest;
     Ok(Some(Event::Frame(frame)))
 }

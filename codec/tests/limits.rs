@@ -4,7 +4,8 @@
 
 mod common;
 
-use chatwire_codec::{Code, Decoder, Event, FRAMES, Limits, Rule, SkipReason, frame::kind, header};
+use chatwire_codec::frame::{Hello, Presence, Typing, kind};
+use chatwire_codec::{Code, Decoder, Event, FRAMES, Limits, Payload, Rule, SkipReason, header};
 use common::after_hello;
 
 const LIMITS: Limits = Limits { max_text: 1000, max_media: 2000 };
@@ -138,4 +139,21 @@ fn a_text_limit_may_be_larger_than_all_others() {
     for decoder in [after_hello(limits), Decoder::client(limits)] {
         assert_eq!(decoder.needs(), 5 + (3 << 20));
     }
+}
+
+#[test]
+fn what_a_client_sends_behind_its_own_fields_of_an_event_is_ignored() {
+    let mut bytes = Vec::new();
+    Hello { version: 1, timezone: "UTC", ..Hello::default() }.encode(&mut bytes).unwrap();
+    // TYPING has two fields of a client's, PRESENCE one; what stands behind them is no field of the server's.
+    bytes.extend_from_slice(b"\x70\0\0\0\x0b\0\0\0\0\0\0\0\x07\x01\xff\xff");
+    bytes.extend_from_slice(b"\x71\0\0\0\x03\x02\xff\xff");
+    let mut decoder = Decoder::server(Limits::default());
+    let mut input = &bytes[..];
+    decoder.next(&mut input).unwrap();
+    let typing = Typing { chat: 7, on: 1, ..Typing::default() };
+    assert_eq!(decoder.next(&mut input), Ok(Some(Event::Frame(typing.into()))));
+    let presence = Presence { presence: 2, ..Presence::default() };
+    assert_eq!(decoder.next(&mut input), Ok(Some(Event::Frame(presence.into()))));
+    assert!(input.is_empty());
 }

@@ -16,13 +16,15 @@ use chrono_tz::Tz;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
-use tokio::sync::mpsc;
+use tokio::sync::mpsc::{self, error::TrySendError};
 
 /// The assistant's name; nobody else can have it.
 pub const NAME: &str = "assistant";
-/// Questions that wait for their answers.
+/// Questions that wait for their answers, and bytes of text in them.
 const QUEUE: usize = 4096;
+const QUEUE_BYTES: usize = 16 * 1024 * 1024;
 /// How long an answer may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -44,7 +46,7 @@ pub struct Question {
 /// What the assistant says to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Reply {
-    /// Not empty; at most as long as a text may be.
+    /// Not empty; cut where it is longer than a text may be.
     pub text: String,
 }
 
@@ -66,21 +68,31 @@ pub trait Assistant: Send + Sync + 'static {
 pub struct Desk {
     questions: mpsc::Sender<Question>,
     store: Arc<dyn Store>,
+    /// Bytes of text in the queue.
+    waiting: Arc<AtomicUsize>,
+    /// The longest text of a reply, in bytes.
+    max_text: usize,
 }
 
 impl Desk {
     /// A desk, and the work at it, which ends when the desk is gone.
-    pub fn open(assistant: impl Assistant, store: Arc<dyn Store>) -> (Self, impl Future<Output = ()> + Send) {
-        let (questions, mut queue) = mpsc::channel(QUEUE);
-        let desk = Desk { questions, store: store.clone() };
+    pub fn open(
+        assistant: impl Assistant,
+        store: Arc<dyn Store>,
+        max_text: u32,
+    ) -> (Self, impl Future<Output = ()> + Send) {
+        let (questions, mut queue) = mpsc::channel::<Question>(QUEUE);
+        let (waiting, max_text) = (Arc::new(AtomicUsize::new(0)), max_text as usize);
+        let desk = Desk { questions, store: store.clone(), waiting: waiting.clone(), max_text };
         let work = async move {
             while let Some(question) = queue.recv().await {
+                waiting.fetch_sub(question.len(), Ordering::Relaxed);
                 let text = match tokio::time::timeout(PATIENCE, assistant.answer(&question)).await {
                     Ok(Ok(reply)) => reply.text,
                     Ok(Err(failed)) => failed.0,
                     Err(_) => "I could not find an answer in time.".to_owned(),
                 };
-                submit(&*store, &question, text);
+                submit(&*store, &question, cut(text, max_text));
             }
         };
         (desk, work)
@@ -97,14 +109,43 @@ impl Listener for Desk {
             chat: message.chat,
             seq: message.seq,
         };
-        if let Err(mpsc::error::TrySendError::Full(question)) = self.questions.try_send(question) {
-            submit(
-                &*self.store,
-                &question,
-                "I have too much to answer at the moment; ask me again later.".into(),
-            );
+        if let Err(question) = self.enqueue(question) {
+            let sorry = "I have too much to answer at the moment; ask me again later.".to_owned();
+            submit(&*self.store, &question, cut(sorry, self.max_text));
         }
     }
+}
+
+impl Desk {
+    /// Gives the question back if there is no room for it.
+    fn enqueue(&self, question: Question) -> Result<(), Question> {
+        let len = question.len();
+        if self.waiting.load(Ordering::Relaxed) + len > QUEUE_BYTES {
+            return Err(question);
+        }
+        self.waiting.fetch_add(len, Ordering::Relaxed);
+        self.questions.try_send(question).map_err(|e| {
+            self.waiting.fetch_sub(len, Ordering::Relaxed);
+            let (TrySendError::Full(question) | TrySendError::Closed(question)) = e;
+            question
+        })
+    }
+}
+
+impl Question {
+    /// Bytes of text.
+    fn len(&self) -> usize {
+        match &self.content {
+            Content::Text(text) | Content::Reply(text, _) => text.len(),
+            Content::Media(_) | Content::Reference(..) | Content::Gone => 0,
+        }
+    }
+}
+
+/// At most so many bytes of a text, whole characters.
+fn cut(mut text: String, max: usize) -> String {
+    text.truncate(text.floor_char_boundary(max));
+    text
 }
 
 /// Whatever becomes of a question is a message like any other.

@@ -60,14 +60,23 @@ impl Takes {
             Takes::Count(bounds, field) => *field(config) = within(bounds, whole(text)?)?,
             Takes::Bytes(bounds, field) => *field(config) = within(bounds, bytes(text)?)?,
             Takes::Seconds(bounds, field) => *field(config) = seconds(bounds, text)?,
-            Takes::Zones(field) => *field(config) = parsed(text)?,
-            Takes::Hours(field) => *field(config) = parsed(text)?,
+            Takes::Zones(field) => *field(config) = parsed(&self.list(text)?)?,
+            Takes::Hours(field) => *field(config) = parsed(&self.list(text)?)?,
             Takes::Durability(field) => *field(config) = choice(DURABILITIES, text)?,
             Takes::Assistant(field) => *field(config) = choice(ASSISTANTS, text)?,
             Takes::NotYet(only) if text == *only => {}
             Takes::NotYet(_) => return Err("this server cannot do that yet".into()),
         }
         Ok(())
+    }
+
+    /// A list as the files have it, `["a", "b"]`, where a flag or a variable has it.
+    fn list(&self, text: &str) -> Result<String, String> {
+        if !text.trim_start().starts_with('[') {
+            return Ok(text.to_owned());
+        }
+        let value = text.parse::<toml::Value>().ok();
+        value.and_then(|value| self.spell(&value)).ok_or_else(|| "not a list of texts".to_owned())
     }
 
     /// The field's value, for a TOML file.

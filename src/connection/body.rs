@@ -3,6 +3,7 @@
 //! Two pieces are all that is ever in memory. When both are full, the connection is not read from.
 
 use crate::error::Refusal;
+use crate::outbox::Held;
 use crate::store::Media;
 use crate::store::media::{self, MediaStore, Spool};
 use chatwire_codec::MediaKind;
@@ -25,6 +26,8 @@ pub(super) struct Body {
     spare: Vec<u8>,
     stage: Stage,
     is_closed: bool,
+    /// The two pieces, in the budget of all connections.
+    held: Held,
 }
 
 #[derive(Debug)]
@@ -41,9 +44,9 @@ enum Stage {
 type Written = (Result<Box<Spool>, Refusal>, Vec<u8>);
 
 impl Body {
-    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind) -> Self {
+    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind, held: Held) -> Self {
         let (filling, spare) = (Vec::new(), Vec::new());
-        Body { media, kind, filling, spare, stage: Stage::Idle(None), is_closed: false }
+        Body { media, kind, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
     }
 
     /// Whether more may be handed in.
@@ -54,6 +57,7 @@ impl Body {
     pub(super) fn write(&mut self, chunk: &[u8]) {
         if !matches!(self.stage, Stage::Failed(_)) {
             self.filling.extend_from_slice(chunk);
+            self.held.set(self.filling.capacity() + PIECE_BYTES.min(self.filling.capacity()));
         }
     }
 
@@ -66,7 +70,9 @@ impl Body {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Idle(None)) {
                 Stage::Idle(spool) => {
-                    if self.filling.len() < PIECE_BYTES && !self.is_closed {
+                    // Where memory is short, what there is goes to the disk at once.
+                    let is_due = self.filling.len() >= PIECE_BYTES || !self.held.has_room();
+                    if !self.is_closed && (!is_due || self.filling.is_empty()) {
                         self.stage = Stage::Idle(spool);
                         return Poll::Pending;
                     }

@@ -1,6 +1,6 @@
 //! FETCH: chunks of media, read from their files as there is room for them, the running fetches in turn.
 
-use super::output::{CHUNK_BYTES, Chunk, Output, read_piece};
+use super::output::{Chunk, Output, read_piece};
 use super::queries::Fetch;
 use chatwire_codec::frame::kind;
 use std::collections::VecDeque;
@@ -61,14 +61,10 @@ impl Fetches {
         let (mut done, mut moved) = (Vec::new(), false);
         loop {
             if self.reading.is_none() {
-                if output.chunk_bytes() + PIECE > CHUNK_BYTES {
+                if !output.has_room_for_chunks(PIECE) {
                     break;
                 }
                 let Some(fetch) = self.waiting.pop_front() else { break };
-                if fetch.at == fetch.end {
-                    done.push(Done { req: fetch.req, failed: false });
-                    continue;
-                }
                 self.reading = Some(Reading::begin(fetch));
             }
             let Some(reading) = &mut self.reading else { break };
@@ -77,7 +73,14 @@ impl Fetches {
             moved = true;
             match result {
                 _ if reading.is_cancelled => {}
-                Ok(Ok((file, piece))) => self.waiting.push_back(reading.chunks(file, &piece, output)),
+                Ok(Ok((file, piece))) => {
+                    let fetch = reading.chunks(file, &piece, output);
+                    if fetch.at == fetch.end {
+                        done.push(Done { req: fetch.req, failed: false });
+                    } else {
+                        self.waiting.push_back(fetch);
+                    }
+                }
                 Ok(Err(e)) => done.push(reading.fail(&e)),
                 Err(e) => done.push(reading.fail(&io::Error::other(e))),
             }

@@ -50,7 +50,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
             } else if self.input.is_over {
-                self.session.handle_eof(now.instant);
+                self.session.handle_eof();
                 self.perform_effects();
             } else if !self.poll_read(cx, now) {
                 break;
@@ -79,6 +79,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 self.input.is_over = true;
                 return true;
             }
+            self.session.handle_read(now.instant, n);
             let mut rest = std::mem::take(&mut self.input.rest);
             if kept == rest.len() {
                 let used = self.feed(&scratch[..kept + n], now);
@@ -90,8 +91,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 let used = self.feed(&rest, now);
                 self.keep(rest, used);
             }
-            let inside = self.input.is_hungry && (!self.input.rest.is_empty() || self.decoder.inside_body());
-            self.session.handle_read(now.instant, n, inside);
             true
         })
     }
@@ -105,6 +104,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     /// Hands frames to the session as long as it wants any; tells how many bytes they had.
     fn feed(&mut self, bytes: &[u8], now: Now) -> usize {
         let mut left = bytes;
+        let mut ended = false;
         self.input.is_hungry = false;
         while self.may_read() {
             match self.decoder.next(&mut left) {
@@ -114,6 +114,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     }
                 }
                 Ok(Some(event)) => {
+                    ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });
                     self.session.handle_event(now, event);
                     self.perform_effects();
                 }
@@ -127,6 +128,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                 }
             }
         }
+        let inside = self.input.is_hungry && (!left.is_empty() || self.decoder.inside_body());
+        self.session.handle_looked_at(now.instant, ended, inside);
         bytes.len() - left.len()
     }
 }

@@ -6,6 +6,7 @@
 use super::Connection;
 use crate::delivery::Segment;
 use crate::hub::Link;
+use crate::outbox::Held;
 use crate::store::media::MediaStore;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -24,11 +25,13 @@ const SLICES: usize = 32;
 const FILE_PIECE: u64 = 64 * 1024;
 /// With so many unsent bytes of PONGs a connection is not read from.
 const URGENT_BYTES: usize = 4 * 1024;
-/// Bytes of unsent chunks that one connection may have.
-pub(super) const CHUNK_BYTES: usize = 256 * 1024;
+/// Bytes of a CHUNK frame before the bytes of media.
+const CHUNK_HEAD: usize = chatwire_codec::HEADER_LEN + 12;
+/// Bytes of media in unsent chunks that one connection may have.
+const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What is being sent.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Output {
     urgent: Vec<u8>,
     /// Whether a PING is in `urgent` whose sending the session waits for.
@@ -40,6 +43,10 @@ pub(super) struct Output {
     file: Option<OpenFile>,
     chunks: VecDeque<Chunk>,
     chunk_sent: usize,
+    /// The chunks, in the budget of all connections.
+    held: Held,
+    /// Whether WELCOME, or the refusal in its place, has gone out: nothing stands before it.
+    has_begun: bool,
     /// Whether something waited when the session was last told.
     waited: bool,
 }
@@ -58,6 +65,21 @@ enum OpenFile {
 }
 
 impl Output {
+    pub(super) fn new(held: Held) -> Self {
+        Output {
+            urgent: Vec::new(),
+            has_ping: false,
+            main: VecDeque::new(),
+            main_sent: 0,
+            file: None,
+            chunks: VecDeque::new(),
+            chunk_sent: 0,
+            held,
+            has_begun: false,
+            waited: false,
+        }
+    }
+
     pub(super) fn urgent(&mut self, frames: &[u8], is_ping: bool) {
         self.urgent.extend_from_slice(frames);
         self.has_ping |= is_ping;
@@ -73,10 +95,16 @@ impl Output {
 
     pub(super) fn chunk(&mut self, chunk: Chunk) {
         self.chunks.push_back(chunk);
+        self.held.set(self.chunk_bytes());
     }
 
-    pub(super) fn chunk_bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.frame.len()).sum()
+    /// Whether more chunks may be read ahead.
+    pub(super) fn has_room_for_chunks(&self, bytes: usize) -> bool {
+        self.chunks.is_empty() || (self.chunk_bytes() + bytes <= CHUNK_BYTES && self.held.has_room())
+    }
+
+    fn chunk_bytes(&self) -> usize {
+        self.chunks.iter().map(|chunk| chunk.frame.len() - CHUNK_HEAD).sum()
     }
 
     /// Drops the chunks of a transfer, but for one that is half sent.
@@ -87,15 +115,18 @@ impl Output {
             keep = 0;
             is_half_sent || chunk.transfer != transfer
         });
+        self.held.set(self.chunk_bytes());
     }
 
     pub(super) fn drop_all_chunks(&mut self) {
         self.chunks.truncate(usize::from(self.chunk_sent > 0));
+        self.held.set(self.chunk_bytes());
     }
 
     /// Whether a frame of another lane may be sent now.
     fn at_boundary(&self) -> bool {
-        self.main_sent == 0
+        self.has_begun
+            && self.main_sent == 0
             && self.chunk_sent == 0
             && self.file.is_none()
             && !matches!(self.main.front(), Some(Segment::File { .. }))
@@ -103,6 +134,7 @@ impl Output {
 
     /// Notes that `n` bytes of `main` were sent.
     fn main_sent(&mut self, n: usize) {
+        self.has_begun = true;
         self.main_sent += n;
         while let Some(front) = self.main.front() {
             let len = front.len();
@@ -254,6 +286,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if self.output.chunk_sent == chunk.frame.len() {
             self.output.chunk_sent = 0;
             self.output.chunks.pop_front();
+            self.output.held.set(self.output.chunk_bytes());
         }
         written_some(n)
     }

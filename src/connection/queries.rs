@@ -133,6 +133,7 @@ fn history(
     for message in &page.messages {
         delivery::message(&mut out, message, message.user == asker);
     }
+    out.shrink_to_fit();
     Ok(whole(out))
 }
 

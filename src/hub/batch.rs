@@ -13,8 +13,10 @@ use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// A run is delivered when it has so many bytes of text, so that one push fits into an outbox.
+/// A run is delivered when it has about so many bytes of frames, so that one push fits into an outbox.
 const RUN_BYTES: usize = 48 * 1024;
+/// Bytes of a message's frames beside its text: two headers, the numbers of FROM, a name.
+const OVERHEAD_BYTES: usize = 128;
 
 /// Reused from commit to commit; empty in between.
 #[derive(Default)]
@@ -75,7 +77,7 @@ impl Batch {
             runs.len() - 1
         });
         let run = &mut self.runs[at];
-        run.bytes += text_len(&message);
+        run.bytes += OVERHEAD_BYTES + text_len(&message);
         run.messages.push((conn, message));
         if run.bytes >= RUN_BYTES {
             run.deliver(hub);
@@ -132,7 +134,7 @@ impl Run {
         users.sort_unstable();
         users.dedup();
         let mut answered = Vec::new();
-        let mut shared = Shared { run: self, bytes: None, has_media: self.has_media() };
+        let mut shared = Shared { run: self, encoded: None, has_media: self.has_media() };
         let mut state = lock(&chat.state);
         self.move_head(chat, &mut state);
         for ((user, conn), sub) in state.subs.iter_mut() {
@@ -141,13 +143,15 @@ impl Run {
                 answered.push(conn);
             }
             if sub.place != Place::Live {
-                self.confirm(&sub.link);
+                if is_sender {
+                    self.confirm(&sub.link);
+                }
                 continue;
             }
             let fits = if is_sender || shared.differs_for(&sub.link) {
-                self.to_one(user, &sub.link)
+                self.to_one(user, &sub.link, &mut shared)
             } else {
-                sub.link.outbox.live(shared.bytes())
+                sub.link.outbox.live(&shared.encoded().0)
             };
             if !fits {
                 self.fall_behind(hub, chat.id, sub);
@@ -167,29 +171,54 @@ impl Run {
     }
 
     /// The run as one connection sees it whose user sent some of it, or who takes media whole.
-    fn to_one(&self, user: UserId, link: &Link) -> bool {
+    fn to_one(&self, user: UserId, link: &Link, shared: &mut Shared<'_>) -> bool {
         let own = self.messages.iter().filter(|(by, _)| *by == Some(link.id)).count();
         if own == self.messages.len() {
             self.confirm(link);
             return true;
         }
-        let mut segments = vec![Segment::Owned(Vec::new())];
-        for (by, message) in &self.messages {
-            match segments.last_mut() {
-                Some(Segment::Owned(tail)) if *by == Some(link.id) => status(tail, message),
-                _ if *by == Some(link.id) => {
-                    let mut tail = Vec::new();
-                    status(&mut tail, message);
-                    segments.push(Segment::Owned(tail));
-                }
-                _ => delivery::segments(&mut segments, message, message.user == user, link.inline_limit()),
-            }
-        }
+        let segments = if shared.differs_for(link) {
+            self.with_inline_media(user, link)
+        } else {
+            vec![Segment::Owned(self.with_statuses(user, link, shared))]
+        };
         let fits = link.outbox.live_segments(count(own), segments);
         if !fits {
             link.outbox.answer(|out| self.statuses(link.id, out));
         }
         fits
+    }
+
+    /// What the others get, but STATUS where the connection's own messages are.
+    fn with_statuses(&self, user: UserId, link: &Link, shared: &mut Shared<'_>) -> Vec<u8> {
+        let (bytes, ends) = shared.encoded();
+        let mut out = Vec::with_capacity(bytes.len());
+        let mut from = 0;
+        for ((by, message), &to) in self.messages.iter().zip(ends) {
+            if *by == Some(link.id) {
+                status(&mut out, message);
+            } else if message.user == user {
+                delivery::message(&mut out, message, true);
+            } else {
+                out.extend_from_slice(&bytes[from..to]);
+            }
+            from = to;
+        }
+        out
+    }
+
+    fn with_inline_media(&self, user: UserId, link: &Link) -> Vec<Segment> {
+        let mut segments = Vec::new();
+        for (by, message) in &self.messages {
+            if *by == Some(link.id) {
+                let mut answer = Vec::new();
+                status(&mut answer, message);
+                segments.push(Segment::Owned(answer));
+            } else {
+                delivery::segments(&mut segments, message, message.user == user, link.inline_limit());
+            }
+        }
+        segments
     }
 
     /// The answers alone, for a connection that gets the messages otherwise or not at all.
@@ -243,7 +272,8 @@ impl Hub {
 /// The run as most of its readers get it: encoded when the first of them comes.
 struct Shared<'a> {
     run: &'a Run,
-    bytes: Option<Bytes>,
+    /// The frames, and where each message's end.
+    encoded: Option<(Bytes, Vec<usize>)>,
     has_media: bool,
 }
 
@@ -252,13 +282,15 @@ impl Shared<'_> {
         self.has_media && link.inline_limit() > 0
     }
 
-    fn bytes(&mut self) -> &Bytes {
-        self.bytes.get_or_insert_with(|| {
-            let mut out = Vec::with_capacity(self.run.bytes + 128 * self.run.messages.len());
+    fn encoded(&mut self) -> &(Bytes, Vec<usize>) {
+        self.encoded.get_or_insert_with(|| {
+            let mut out = Vec::with_capacity(self.run.bytes);
+            let mut ends = Vec::with_capacity(self.run.messages.len());
             for (_, message) in &self.run.messages {
                 delivery::message(&mut out, message, false);
+                ends.push(out.len());
             }
-            Bytes::from(out)
+            (Bytes::from(out), ends)
         })
     }
 }

@@ -101,19 +101,19 @@ impl Directory {
             lock(&chat.state).tell(&event, |user| user != joined.user);
         }
         for device in devices.iter().filter(|d| d.id != caused_by) {
-            device.outbox.answer(|out| out.extend_from_slice(&event));
+            device.tell_of_itself(&event);
         }
     }
 }
 
 impl ChatState {
-    /// An event for those who follow the chat live: dropped where there is no room.
+    /// An event for those who are in the chat: dropped where there is no room, and for who is behind.
     pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId) -> bool) {
         if self.users > MEMBER_EVENTS_UP_TO {
             return;
         }
         for ((user, _), sub) in self.subs.iter() {
-            if sub.place == Place::Live && to(user) {
+            if matches!(sub.place, Place::Live | Place::Off) && to(user) {
                 let _ = sub.link.outbox.live(event);
             }
         }

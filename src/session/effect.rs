@@ -30,7 +30,7 @@ pub enum Effect {
     CancelFetch(u32, Vec<u8>),
     /// Nothing live any more: the connection is ending.
     Mute,
-    /// Queue these frames, send all that waits, and close.
+    /// Queue these frames as the last ones, send all that waits, and close.
     Finish(Vec<u8>),
     /// Close at once, whatever waits.
     Abandon,
@@ -52,7 +52,7 @@ pub struct Query {
 pub enum QueryKind {
     /// ROOMS.
     Rooms {
-        /// Behind this name.
+        /// Behind this name, as names are compared.
         after: Box<str>,
         /// 1 to 200.
         limit: u16,
@@ -136,6 +136,8 @@ pub enum Notice {
     Left(ChatId),
     /// The answer to the request that was under way is in the queue.
     Answered,
+    /// So much waits for the client that something that must not be dropped did not fit.
+    Overrun,
     /// The server stops.
     Shutdown,
 }

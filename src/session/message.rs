@@ -34,8 +34,8 @@ impl Session {
         }
         let target = match named {
             [true, ..] => Some(Target::Chat(ChatId(to.chat))),
-            [_, true, _] => Some(Target::Room(to.room.into())),
-            [.., true] => Some(Target::User(to.user.into())),
+            [_, true, _] => Some(Target::Room(names::key(to.room))),
+            [.., true] => Some(Target::User(names::key(to.user))),
             _ => None,
         };
         let name = (!to.name.is_empty()).then(|| names::file(to.name));
@@ -49,8 +49,12 @@ impl Session {
         } else {
             Ok(Content::Text(text.into()))
         };
-        let mut draft = self.draft(now);
-        draft.name = None;
+        self.with_open(|open| {
+            if let Some(draft) = &mut open.draft {
+                draft.name = None;
+            }
+        });
+        let draft = self.draft(now);
         self.append(draft, kind::TEXT, content);
     }
 
@@ -59,10 +63,13 @@ impl Session {
             Some(kind) => Ok(Content::Reference(kind, MediaId(media.media))),
             None => Err(Refusal::new(Code::BadMedia, "a reference must be to a VOICE, VIDEO, IMAGE or FILE")),
         };
-        let mut draft = self.draft(now);
-        if draft.name.is_none() && !media.name.is_empty() {
-            draft.name = Some(names::file(media.name));
+        if !media.name.is_empty() {
+            let name = names::file(media.name);
+            self.with_open(|open| {
+                open.draft.get_or_insert_default().name.get_or_insert(name);
+            });
         }
+        let draft = self.draft(now);
         self.append(draft, kind::MEDIA, content);
     }
 
@@ -91,6 +98,7 @@ impl Session {
     pub fn handle_body(&mut self, result: Result<Media, Refusal>) {
         let body = match &mut self.state {
             State::Open(open) => open.body.take(),
+            State::Ending(ending) => ending.open.as_mut().and_then(|open| open.body.take()),
             _ => None,
         };
         if let Some(body) = body {
@@ -114,16 +122,14 @@ impl Session {
         let State::Open(open) = &mut self.state else { return Draft::default() };
         let mut draft = open.draft.take().unwrap_or_default();
         draft.refused = self.rules.policy.admit_hour(open.zone, now.wall).err();
+        if let Some(Err(refusal)) = &draft.name {
+            draft.refused.get_or_insert_with(|| refusal.clone());
+        }
         draft
     }
 
     fn append(&mut self, draft: Draft, about: u8, content: Result<Content, Refusal>) {
-        let State::Open(open) = &self.state else { return };
-        let (name, content) = match draft.name {
-            None => (Box::default(), content),
-            Some(Ok(name)) => (name, content),
-            Some(Err(refusal)) => (Box::default(), content.and(Err(refusal))),
-        };
+        let Some(open) = self.open() else { return };
         let text_len = match &content {
             Ok(Content::Text(text)) => text.len(),
             _ => 0,
@@ -135,7 +141,7 @@ impl Session {
             nonce: draft.nonce,
             target: draft.target.unwrap_or(Target::Current(open.current)),
             reply_to: draft.reply_to,
-            name,
+            name: draft.name.and_then(Result::ok).unwrap_or_default(),
             about,
             permit: u32::try_from(text_len).unwrap_or(u32::MAX).saturating_add(OVERHEAD_BYTES),
             content,

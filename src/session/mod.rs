@@ -41,7 +41,7 @@ use timers::{Due, Timers};
 pub const IN_FLIGHT: u32 = 1024;
 /// How long a fatal error waits for the answers to what came before it.
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
-/// How long a good end waits for them.
+/// How long the end of the server waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
 /// What is said of a TO that stands before anything else.
 const MISPLACED_TO: &str = "TO must be followed by content";
@@ -116,8 +116,10 @@ struct Body {
 #[derive(Debug)]
 struct Ending {
     last: Vec<u8>,
-    /// Whether a request is still under way.
+    /// Whether a request, or the file of a body, is still under way.
     waits: bool,
+    /// Whose body it is.
+    open: Option<Box<Open>>,
 }
 
 impl Session {
@@ -157,6 +159,12 @@ impl Session {
         matches!(&self.state, State::Open(open) if open.body.is_some())
     }
 
+    /// Whether it is over: only what was queued before is still sent.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        matches!(self.state, State::Over)
+    }
+
     /// Whether it is over, or about to be: nothing that the client sends matters any more.
     #[must_use]
     pub fn is_ending(&self) -> bool {
@@ -169,9 +177,14 @@ impl Session {
         self.timers.next()
     }
 
-    /// Bytes came; `inside` tells whether a frame has begun and not ended behind them.
-    pub fn handle_read(&mut self, now: Instant, n: usize, inside: bool) {
-        self.timers.read(now, n, inside);
+    /// Bytes came.
+    pub fn handle_read(&mut self, now: Instant, n: usize) {
+        self.timers.read(now, n);
+    }
+
+    /// What came was looked at: whether a frame ended in it, and whether one has begun and not ended.
+    pub fn handle_looked_at(&mut self, now: Instant, ended: bool, inside: bool) {
+        self.timers.looked_at(now, ended, inside);
     }
 
     /// Whether the connection is being read from.
@@ -206,10 +219,10 @@ impl Session {
     }
 
     /// The client has ended its side of the stream.
-    pub fn handle_eof(&mut self, now: Instant) {
+    pub fn handle_eof(&mut self) {
         match self.state {
             State::AwaitingHello | State::LoggingIn { .. } => self.over(Vec::new()),
-            State::Open(_) => self.end(now, DRAIN, delivery::bye(0, "")),
+            State::Open(_) => self.end(None, delivery::bye(0, "")),
             State::Ending(_) | State::Over => {}
         }
     }
@@ -226,6 +239,10 @@ impl Session {
                 }
             }),
             Notice::Answered => self.answered_request(),
+            Notice::Overrun => {
+                let text = "more waits to be read than the server keeps for one connection";
+                self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
+            }
             Notice::Shutdown => self.shutdown(now),
         }
     }
@@ -300,7 +317,7 @@ impl Session {
                 let pong = delivery::bytes_of(&frame::Pong { bytes: ping.bytes });
                 self.effects.push_back(Effect::Urgent(pong));
             }
-            Frame::Bye(_) => self.end(now.instant, DRAIN, delivery::bye(0, "")),
+            Frame::Bye(_) => self.end(None, delivery::bye(0, "")),
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
             // Not answered, and nobody is told yet; no transfer is running that a CHUNK could be of.
             Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
@@ -361,23 +378,40 @@ impl Session {
         log::debug!("connection {}: ends: {refusal}", self.conn);
         let mut last = Vec::new();
         delivery::error(&mut last, about, 0, refusal);
-        self.end(now, FATAL_DRAIN, last);
+        self.end(Some(now + FATAL_DRAIN), last);
     }
 
     fn shutdown(&mut self, now: Instant) {
-        self.end(now, DRAIN, delivery::bye(1, "the server is shutting down; come back in a few seconds"));
+        self.end(
+            Some(now + DRAIN),
+            delivery::bye(1, "the server is shutting down; come back in a few seconds"),
+        );
     }
 
-    /// Takes nothing more; `last` is sent when all is answered, or when `within` is over.
-    fn end(&mut self, now: Instant, within: Duration, last: Vec<u8>) {
-        let waits = match &self.state {
-            State::Open(open) => open.waits,
-            State::AwaitingHello | State::LoggingIn { .. } => false,
-            State::Ending(_) | State::Over => return,
+    /// Takes nothing more; `last` is sent when all is answered, or at `by`.
+    fn end(&mut self, by: Option<Instant>, last: Vec<u8>) {
+        if self.is_ending() {
+            return;
+        }
+        let open = match std::mem::replace(&mut self.state, State::Over) {
+            State::Open(open) => Some(open),
+            _ => None,
         };
-        self.timers.ending(Some(now + within));
-        self.state = State::Ending(Ending { last, waits });
+        let waits = open.as_ref().is_some_and(|open| open.waits);
+        // A body that is whole becomes a message still; one that is not never will.
+        let open = open.filter(|open| open.waits && open.body.is_some());
+        self.timers.ending(by);
+        self.state = State::Ending(Ending { last, waits, open });
         self.finish_if_drained();
+    }
+
+    /// Who the connection is, while it may still send messages.
+    fn open(&self) -> Option<&Open> {
+        match &self.state {
+            State::Open(open) => Some(open),
+            State::Ending(ending) => ending.open.as_deref(),
+            _ => None,
+        }
     }
 
     fn answered_request(&mut self) {

@@ -73,7 +73,7 @@ impl Session {
                 Ok(Effect::Submit(Op::Sync(Sync { conn, user, req, chat, after })))
             }
             Frame::Rooms(rooms) => {
-                query(QueryKind::Rooms { after: rooms.after.into(), limit: limit(rooms.limit) })
+                query(QueryKind::Rooms { after: names::key(rooms.after), limit: limit(rooms.limit) })
             }
             Frame::Participants(wanted) => query(QueryKind::Participants {
                 chat: participants_of(wanted, current),
@@ -111,7 +111,7 @@ impl Session {
 fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Target {
     match (wanted.chat, wanted.room) {
         (0, "") => Target::Current(current),
-        (0, room) => Target::Room(room.into()),
+        (0, room) => Target::Room(names::key(room)),
         (chat, _) => Target::Chat(ChatId(chat)),
     }
 }

@@ -89,8 +89,9 @@ impl Story {
         effects
     }
 
-    fn read(&mut self, n: usize, inside: bool) {
-        self.session.handle_read(self.now.instant, n, inside);
+    fn read(&mut self, n: usize, ended: bool, inside: bool) {
+        self.session.handle_read(self.now.instant, n);
+        self.session.handle_looked_at(self.now.instant, ended, inside);
     }
 
     fn drain(&mut self) -> Vec<Effect> {

@@ -70,15 +70,22 @@ impl Timers {
         self.hello_by = None;
     }
 
-    pub(super) fn read(&mut self, now: Instant, n: usize, inside: bool) {
+    pub(super) fn read(&mut self, now: Instant, n: usize) {
         self.silence = Silence::Since(now);
-        if !inside {
-            self.unfinished = None;
-            return;
+        if let Some(unfinished) = &mut self.unfinished {
+            unfinished.last_byte = now;
+            unfinished.bytes += n as u64;
         }
-        let unfinished = self.unfinished.get_or_insert(Unfinished { last_byte: now, spell: now, bytes: 0 });
-        unfinished.last_byte = now;
-        unfinished.bytes += n as u64;
+    }
+
+    /// A frame that ended was quick enough; one that has begun has its time from now on.
+    pub(super) fn looked_at(&mut self, now: Instant, ended: bool, inside: bool) {
+        if ended || !inside {
+            self.unfinished = None;
+        }
+        if inside && self.unfinished.is_none() {
+            self.unfinished = Some(Unfinished { last_byte: now, spell: now, bytes: 0 });
+        }
     }
 
     /// What the server does not read is not the client's fault.

@@ -73,9 +73,10 @@ pub enum Target {
     Current(Option<ChatId>),
     /// TO's `chat`.
     Chat(ChatId),
-    /// TO's `room`: a room that the sender is in.
+    /// TO's `room`: a room that the sender is in, by its name as names are compared ([`crate::names::key`]).
     Room(Box<str>),
-    /// TO's `user`: the other side of a direct chat, which is made if it is missing.
+    /// TO's `user`, by the name as names are compared: the other side of a direct chat, which is made if it is
+    /// missing.
     User(Box<str>),
 }
 
@@ -196,8 +197,9 @@ pub enum Committed {
     Leave(ConnId, u32, Result<Left, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
-    /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing, and a
-    /// guest's memberships end at the next start.
+    /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for
+    /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
+    /// start.
     Departed(UserId, Vec<Left>),
 }
 
@@ -451,7 +453,7 @@ pub trait Store: Send + std::marker::Sync {
         max_bytes: usize,
     ) -> Result<Vec<Message>, Refusal>;
 
-    /// Rooms in the order of their names (as compared), behind `after`.
+    /// Rooms in the order of their names as they are compared, behind `after`, which is such a name.
     ///
     /// # Errors
     /// `internal`.

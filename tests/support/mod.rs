@@ -4,6 +4,7 @@
 //! of a connection or of the process, and fails when it takes longer than [`PATIENCE`].
 
 #![allow(dead_code, missing_docs, unreachable_pub, unused_imports, reason = "each test file uses a part")]
+#![allow(clippy::needless_pass_by_value, reason = "frames are written where they are sent")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod peer;

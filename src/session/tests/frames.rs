@@ -85,6 +85,27 @@ fn to_addresses_the_next_message_and_no_other() {
 }
 
 #[test]
+fn the_store_is_given_names_as_they_are_compared() {
+    let mut story = open();
+    story.send(To { room: "STRASSE", ..To::default() });
+    assert_eq!(append(story.send(Text { text: "hi" })).target, Target::Room("strasse".into()));
+    story.send(To { user: "Ａnn", ..To::default() });
+    assert_eq!(append(story.send(Text { text: "hi" })).target, Target::User("ann".into()));
+    let query = |effects: Vec<Effect>| match effects.into_iter().next_back() {
+        Some(Effect::Query(Query { kind, .. })) => kind,
+        other => panic!("{other:?}"),
+    };
+    match query(open().send(Rooms { req: 1, after: "Tea", limit: 1 })) {
+        QueryKind::Rooms { after, .. } => assert_eq!(&*after, "tea"),
+        other => panic!("{other:?}"),
+    }
+    match query(open().send(Participants { req: 1, room: "Tea", ..Participants::default() })) {
+        QueryKind::Participants { chat, .. } => assert_eq!(chat, Target::Room("tea".into())),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
 fn to_before_anything_but_content_ends_the_connection() {
     let check = |frame: Frame<'_>| {
         let mut story = open();
@@ -124,7 +145,9 @@ fn a_refused_message_keeps_its_place_among_the_answers() {
     assert_eq!(refused(unknown), Code::Unsupported);
     story.send(To { name: "a\u{7}b", ..To::default() });
     let reference = frame::Media { media_kind: 1, ..frame::Media::default() };
-    assert_eq!(refused(append(story.send(reference))), Code::Conflict);
+    let message = append(story.send(reference));
+    // A copy of it may have been stored under a good name.
+    assert_eq!((message.content.is_ok(), message.refused.unwrap().code), (true, Code::Conflict));
     assert_eq!(
         refused(append(story.send(frame::Media { media_kind: 9, ..frame::Media::default() }))),
         Code::BadMedia
@@ -268,6 +291,8 @@ fn reserved_names_are_no_rooms_but_all_can_be_joined() {
 fn frames_that_contradict_themselves_are_malformed() {
     let both = Participants { req: 1, chat: 1, room: "a", ..Participants::default() };
     assert_eq!(ends_with_error(&open().send(both)).0, Code::Malformed);
+    assert!(open().send(Chunk::default()).is_empty());
+    assert!(open().send(Chunk { bytes: b"x", ..Chunk::default() }).is_empty());
 }
 
 #[test]
@@ -321,6 +346,18 @@ fn a_body_is_kept_and_becomes_a_message_when_its_file_is_done() {
     assert_eq!((message.nonce, &*message.name, message.about), (3, "v.mp3", kind::VOICE));
     assert!(matches!(message.content, Ok(Content::Media(_))));
     assert!(story.session.wants_input());
+}
+
+#[test]
+fn a_body_that_is_whole_becomes_a_message_though_the_server_stops() {
+    let mut story = open();
+    story.event(Event::BodyStart { kind: kind::VOICE, size: 9 });
+    story.event(Event::BodyEnd);
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    story.session.handle_body(Ok(media()));
+    assert!(append(story.drain()).content.is_ok());
+    story.session.handle_answered(1);
+    assert!(matches!(story.drain()[..], [Effect::Mute, Effect::Finish(_)]));
 }
 
 fn media() -> Media {

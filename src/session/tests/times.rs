@@ -27,7 +27,7 @@ fn any_byte_ends_the_silence() {
     story.wait(30 * SECOND);
     story.session.handle_ping_sent(story.now.instant);
     story.wait(29 * SECOND);
-    story.read(1, false);
+    story.read(1, true, false);
     assert!(story.wait(29 * SECOND).is_empty());
     assert!(matches!(story.wait(SECOND)[..], [Effect::Ping(_)]));
 }
@@ -45,9 +45,9 @@ fn a_client_that_is_not_read_from_is_not_silent() {
 #[test]
 fn a_frame_that_stands_still_ends_the_connection() {
     let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
-    story.read(3, true);
+    story.read(3, false, true);
     assert!(story.wait(29 * SECOND).is_empty());
-    story.read(1, true);
+    story.read(1, false, true);
     assert!(story.wait(29 * SECOND).is_empty());
     assert_eq!(ends_with_error(&story.wait(SECOND)).0, Code::Timeout);
 }
@@ -58,7 +58,7 @@ fn a_frame_that_crawls_ends_the_connection_and_one_that_walks_does_not() {
         let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
         let mut effects = Vec::new();
         for _ in 0..=60 {
-            story.read(bytes_per_sec, true);
+            story.read(bytes_per_sec, false, true);
             effects.extend(story.wait(SECOND));
         }
         effects
@@ -71,7 +71,7 @@ fn a_frame_that_crawls_ends_the_connection_and_one_that_walks_does_not() {
 fn whole_frames_may_come_as_slowly_as_they_like() {
     let mut story = open();
     for _ in 0..100 {
-        story.read(5, false);
+        story.read(5, true, false);
         assert!(story.wait(29 * SECOND).is_empty());
     }
 }
@@ -120,7 +120,7 @@ fn bye_is_answered_when_all_before_it_is() {
     check(|story| story.notice(Notice::Shutdown), 1);
     check(
         |story| {
-            story.session.handle_eof(story.now.instant);
+            story.session.handle_eof();
             story.drain()
         },
         0,
@@ -133,4 +133,48 @@ fn an_end_waits_for_the_request_under_way() {
     story.send(Rooms { req: 1, ..Rooms::default() });
     assert!(story.notice(Notice::Shutdown).is_empty());
     assert!(matches!(story.notice(Notice::Answered)[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
+fn frames_that_end_in_time_may_be_cut_anywhere() {
+    let mut story = open_by(Rules { heartbeat: 1000 * SECOND, ..rules() });
+    for _ in 0..200 {
+        // The end of one frame and the beginning of the next, at 500 bytes a second.
+        story.read(500, true, true);
+        assert!(story.wait(SECOND).is_empty());
+    }
+}
+
+#[test]
+fn a_whole_body_becomes_a_message_though_the_server_stops() {
+    let mut story = open();
+    story.event(Event::BodyStart { kind: kind::FILE, size: 9 });
+    story.event(Event::BodyEnd);
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    story.session.handle_body(Err(Refusal::internal()));
+    assert!(append(story.drain()).content.is_err());
+    story.session.handle_answered(1);
+    assert!(matches!(story.drain()[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
+fn half_a_body_is_forgotten_when_the_server_stops() {
+    let mut story = open();
+    story.event(Event::BodyStart { kind: kind::FILE, size: 9 });
+    assert!(matches!(story.notice(Notice::Shutdown)[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
+fn bye_waits_for_the_answers_however_long_they_take() {
+    let mut story = open();
+    story.send(Text { text: "hi" });
+    story.send(Bye::default());
+    assert!(story.wait(1000 * SECOND).is_empty());
+    story.session.handle_answered(1);
+    assert!(matches!(story.drain()[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
+fn a_connection_that_reads_too_little_of_what_must_not_be_dropped_ends() {
+    assert_eq!(ends_with_error(&open().notice(Notice::Overrun)).0, Code::Timeout);
 }

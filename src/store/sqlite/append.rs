@@ -10,7 +10,6 @@ use super::row::{self, REFERENCE, REPLY, TEXT};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::names;
 use crate::store::media::relative_path;
 use crate::store::{Append, Appended, ChatKind, Content, Media, Message, Outcome, Target};
 use chatwire_codec::{Code, MediaKind};
@@ -96,12 +95,15 @@ impl Writer {
     /// Where the message goes, checked for its sender.
     fn place(&mut self, append: &Append) -> Done<Place> {
         let chat = match &append.target {
-            Target::User(name) => {
-                let other = self.addressee(append.user, name)?;
+            Target::User(key) => {
+                let other = self.addressee(append.user, key)?;
                 match self.cache.pair(&self.db, append.user, other)? {
                     Some(chat) => chat,
                     None if append.reply_to > 0 => return Err(no_message()),
-                    None => return Ok(Place::New(other)),
+                    None => {
+                        self.may_have_one_more(append.user)?;
+                        return Ok(Place::New(other));
+                    }
                 }
             }
             _ => self.named(append)?.ok_or_else(chat::no_chat)?,
@@ -114,8 +116,8 @@ impl Writer {
     }
 
     /// The other side of a direct chat; of the home chat, which everybody has, it is the assistant.
-    fn addressee(&self, sender: UserId, name: &str) -> Done<UserId> {
-        let found = chat::user(&self.db, name)?;
+    fn addressee(&self, sender: UserId, key: &str) -> Done<UserId> {
+        let found = chat::user(&self.db, key)?;
         let other = found.filter(|user| !user.is_deleted && user.id != sender);
         let other = other.ok_or_else(|| Fault::new(Code::NotFound, "there is no such user to write to"))?;
         Ok(other.id)
@@ -126,8 +128,8 @@ impl Writer {
         match &append.target {
             Target::Current(Some(chat)) | Target::Chat(chat) => Ok(Some(*chat)),
             Target::Current(None) => self.cache.pair(&self.db, UserId::ASSISTANT, append.user),
-            Target::Room(name) => self.cache.room(&self.db, &names::key(name)),
-            Target::User(name) => match chat::user(&self.db, name)? {
+            Target::Room(key) => self.cache.room(&self.db, key),
+            Target::User(key) => match chat::user(&self.db, key)? {
                 Some(other) => self.cache.pair(&self.db, append.user, other.id),
                 None => Ok(None),
             },
@@ -138,12 +140,8 @@ impl Writer {
     fn resolve(&mut self, append: &mut Append) -> Done<()> {
         match append.content {
             Ok(Content::Reference(kind, id)) => {
-                let find = |kind| chat::readable_media(&self.db, append.user, id, kind);
-                let media = match find(Some(kind))? {
-                    Some(media) => media,
-                    None => as_kind(find(None)?.ok_or_else(no_media)?, kind)?,
-                };
-                append.content = Ok(Content::Media(Arc::new(media)));
+                let media = chat::readable_media(&self.db, append.user, id, Some(kind))?;
+                append.content = Ok(Content::Media(Arc::new(as_kind(media.ok_or_else(no_media)?, kind)?)));
                 Ok(())
             }
             Ok(Content::Gone) => Err(Fault::new(Code::Unsupported, "a removed message cannot be sent")),
@@ -289,8 +287,11 @@ fn message(append: &mut Append, placed: &Placed) -> Message {
     }
 }
 
-/// Media that was sent as another kind: all of it can be a file.
+/// Media as this kind, which it may not have been sent as: all of it can be a file.
 fn as_kind(media: Media, kind: MediaKind) -> Done<Media> {
+    if media.kind == kind {
+        return Ok(media);
+    }
     if kind != MediaKind::File {
         return Err(Fault::new(Code::BadMedia, "this media was stored as another kind"));
     }

@@ -4,7 +4,6 @@
 
 use super::fault::{Done, Fault};
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::names;
 use crate::store::{ChatHead, ChatKind, Media};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{Connection, OptionalExtension, Row, params};
@@ -119,19 +118,17 @@ pub(super) fn admit(db: &Connection, user: UserId, chat: ChatId) -> Done<Head> {
     Err(if head.kind == ChatKind::Room { not_in_room() } else { no_chat() })
 }
 
-/// The room with this name.
+/// The room whose name has this key.
 pub(super) fn room(db: &Connection, key: &str) -> rusqlite::Result<Option<ChatId>> {
     db.prepare_cached("SELECT id FROM chats WHERE kind = 1 AND name_key = ?1")?
         .query_row(params![key], |row| id_at(row, 0).map(ChatId))
         .optional()
 }
 
-/// The user who has this name.
-pub(super) fn user(db: &Connection, name: &str) -> rusqlite::Result<Option<Named>> {
+/// The user whose name has this key.
+pub(super) fn user(db: &Connection, key: &str) -> rusqlite::Result<Option<Named>> {
     db.prepare_cached("SELECT id, deleted_at IS NOT NULL FROM users WHERE name_key = ?1")?
-        .query_row(params![names::key(name)], |row| {
-            Ok(Named { id: UserId(id_at(row, 0)?), is_deleted: row.get(1)? })
-        })
+        .query_row(params![key], |row| Ok(Named { id: UserId(id_at(row, 0)?), is_deleted: row.get(1)? }))
         .optional()
 }
 
@@ -158,30 +155,32 @@ pub(super) fn all_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<Chat
     .collect()
 }
 
-/// Media that the user may read: it stands in a chat of theirs, or they have uploaded it. Of one kind, or of
-/// the first kind that there is.
+/// Media that the user may read: it stands in a chat of theirs, or they have uploaded it. Of the kind that is
+/// wished for, if that is among what they may read, else of the first kind that is.
 pub(super) fn readable_media(
     db: &Connection,
     user: UserId,
     id: MediaId,
-    kind: Option<MediaKind>,
+    wish: Option<MediaKind>,
 ) -> rusqlite::Result<Option<Media>> {
-    db.prepare_cached(
-        "SELECT id, kind, size, mime, duration_ms, width, height FROM media
-          WHERE id = ?2 AND kind = coalesce(?3, kind)
-            AND (EXISTS (SELECT 1 FROM media_refs r
-                          WHERE r.media = media.id AND r.kind = media.kind
-                            AND (r.message >> 32 = 1
-                                 OR EXISTS (SELECT 1 FROM members
-                                             WHERE chat = r.message >> 32 AND user = ?1)))
-              OR EXISTS (SELECT 1 FROM uploads u
-                          WHERE u.user = ?1 AND u.media = media.id AND u.kind = media.kind
-                            AND u.stored_at IS NOT NULL))
-          ORDER BY kind LIMIT 1",
-    )?
-    .query_row(params![sql(user.0), id.0, kind.map(|k| k as u8)], super::row::media)
-    .optional()
+    db.prepare_cached(READABLE_MEDIA)?
+        .query_row(params![sql(user.0), id.0, wish.map(|kind| kind as u8)], super::row::media)
+        .optional()
 }
+
+/// Asked from the user's side, one search for each chat of theirs and each kind, whether or not there is such
+/// media: what others have sent costs nothing, and what is hidden takes as long as what is missing.
+pub(super) const READABLE_MEDIA: &str = "
+    SELECT m.id, m.kind, m.size, m.mime, m.duration_ms, m.width, m.height
+      FROM (SELECT column1 AS kind FROM (VALUES (1), (2), (3), (4))) k
+           CROSS JOIN media m ON m.id = ?2 AND m.kind = k.kind
+     WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS chat UNION ALL SELECT chat FROM members WHERE user = ?1) c
+                          CROSS JOIN media_refs r
+                    WHERE r.media = ?2 AND r.kind = k.kind
+                      AND r.message BETWEEN c.chat << 32 AND c.chat << 32 | 4294967295)
+        OR EXISTS (SELECT 1 FROM uploads u
+                    WHERE u.user = ?1 AND u.media = ?2 AND u.kind = k.kind AND u.stored_at IS NOT NULL)
+     ORDER BY k.kind <> ?3, k.kind LIMIT 1";
 
 /// What one says of a chat that is not there, and of a private one that the asker is not in.
 pub(super) fn no_chat() -> Fault {

@@ -6,7 +6,7 @@ use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, Micros, UserId};
 use crate::names;
-use crate::store::{ChatKind, Committed, LoggedIn, Login, Who};
+use crate::store::{ChatKind, Committed, LoggedIn, Login, Who, storage_full};
 use chatwire_codec::Code;
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
@@ -34,6 +34,22 @@ impl Writer {
         let done = match &login.who {
             Who::Guest { name } => self.new_guest(login, name.as_deref()),
             Who::Token { hash } => self.come_back(login, hash),
+        };
+        let done = self.settle(done);
+        let is_full = done.as_ref().is_err_and(|refusal| refusal.code == Code::StorageFull);
+        // A transaction that has ended with this is undone first, and then the writer asks again.
+        if is_full && !self.is_doomed() {
+            self.login_unnoted(login)
+        } else {
+            Committed::Login(login.conn, done)
+        }
+    }
+
+    /// A login on a full disk, which notes nowhere that the token was used: reading needs no room.
+    pub(super) fn login_unnoted(&mut self, login: &Login) -> Committed {
+        let done = match &login.who {
+            Who::Guest { .. } => Err(storage_full().into()),
+            Who::Token { hash } => self.come_back_unnoted(login, hash),
         };
         Committed::Login(login.conn, self.settle(done))
     }
@@ -75,8 +91,7 @@ impl Writer {
 
     fn come_back(&mut self, login: &Login, hash: &[u8; 32]) -> Done<LoggedIn> {
         let now = self.now();
-        let holder = self.holder(hash)?.filter(|holder| holder.may_come_back(&login.device, now));
-        let Some(Holder { user, name, .. }) = holder else { return Err(bad_token().into()) };
+        let Holder { user, name, .. } = self.holder(login, hash, now)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.touch(user, hash, now)?;
@@ -85,6 +100,12 @@ impl Writer {
                 None => writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user),
             }
         })?;
+        self.logged_in(user, name, home, false)
+    }
+
+    fn come_back_unnoted(&mut self, login: &Login, hash: &[u8; 32]) -> Done<LoggedIn> {
+        let Holder { user, name, .. } = self.holder(login, hash, self.now())?;
+        let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.ok_or_else(storage_full)?;
         self.logged_in(user, name, home, false)
     }
 
@@ -122,8 +143,10 @@ impl Writer {
         Ok(())
     }
 
-    fn holder(&self, hash: &[u8; 32]) -> rusqlite::Result<Option<Holder>> {
-        self.db
+    /// The holder of this token, who may come back with it.
+    fn holder(&self, login: &Login, hash: &[u8; 32], now: Micros) -> Done<Holder> {
+        let found = self
+            .db
             .prepare_cached(
                 "SELECT u.id, u.name, t.device, t.last_used, u.kind = 0, u.deleted_at IS NOT NULL, u.last_seen
                    FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
@@ -139,7 +162,9 @@ impl Writer {
                     last_seen: row.get(6)?,
                 })
             })
-            .optional()
+            .optional()?;
+        let holder = found.filter(|holder| holder.may_come_back(&login.device, now));
+        holder.ok_or_else(|| bad_token().into())
     }
 
     /// The token was used, and its user is connected.

@@ -3,6 +3,7 @@
 use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
+use crate::error::Refusal;
 use crate::id::{ChatId, Micros, UserId};
 use crate::names;
 use crate::store::{ChatKind, Committed, Join, Joined, Leave, Left};
@@ -10,9 +11,16 @@ use chatwire_codec::Code;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
+/// Rooms, groups and direct chats that one user is in, as far as it is that user's doing: a login asks for all
+/// of them, and so does a look for media.
+const MEMBERSHIPS: i64 = 1000;
+
 impl Writer {
     pub(super) fn join(&mut self, join: &Join) -> Committed {
-        let done = self.atomically(|writer| writer.try_join(join));
+        let key = names::key(&join.room);
+        let done = self
+            .may_join(join, &key)
+            .and_then(|room| self.atomically(|writer| writer.try_join(join, &key, room)));
         Committed::Join(join.conn, join.req, self.settle(done))
     }
 
@@ -28,8 +36,12 @@ impl Writer {
 
     pub(super) fn departed(&mut self, user: UserId) -> Committed {
         let done = self.atomically(|writer| writer.depart(user));
+        let done = self.settle(done);
+        if done.as_ref().is_err_and(|refusal| refusal.code == Code::StorageFull) {
+            self.unfinished.insert(user);
+        }
         // There is nobody to be told of a failure, and it is in the log.
-        Committed::Departed(user, self.settle(done).unwrap_or_default())
+        Committed::Departed(user, done.unwrap_or_default())
     }
 
     pub(super) fn add_member(&mut self, chat: ChatId, user: UserId, now: Micros) -> Done<bool> {
@@ -43,14 +55,44 @@ impl Writer {
         Ok(added > 0)
     }
 
-    fn try_join(&mut self, join: &Join) -> Done<Joined> {
+    /// Refuses one more chat to a user who is in as many as one may be in, the home chat not counted.
+    pub(super) fn may_have_one_more(&mut self, user: UserId) -> Done<()> {
+        let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.map(|home| sql(home.0));
+        let count: i64 = self
+            .db
+            .prepare_cached("SELECT count(*) FROM members WHERE user = ?1 AND chat IS NOT ?2")?
+            .query_row(params![sql(user.0), home], |row| row.get(0))?;
+        if count < MEMBERSHIPS {
+            return Ok(());
+        }
+        let text = format!("one user is in at most {MEMBERSHIPS} chats; leave one first");
+        Err(Refusal::new(Code::TooLarge, text).into())
+    }
+
+    /// The room that is to be joined, if there is one already.
+    fn may_join(&mut self, join: &Join, key: &str) -> Done<Option<ChatId>> {
+        let room = self.cache.room(&self.db, key)?;
+        if let Some(chat) = room
+            && self.cache.is_member(&self.db, join.user, chat)?
+        {
+            return Ok(room);
+        }
+        let leaves = match join.leave.filter(|former| *former != ChatId::ALL) {
+            Some(former) => self.cache.is_member(&self.db, join.user, former)? && self.is_room(former)?,
+            None => false,
+        };
+        if !leaves {
+            self.may_have_one_more(join.user)?;
+        }
+        Ok(room)
+    }
+
+    fn try_join(&mut self, join: &Join, key: &str, found: Option<ChatId>) -> Done<Joined> {
         let at = self.now();
-        let key = names::key(&join.room);
-        let found = self.cache.room(&self.db, &key)?;
         let created = found.is_none();
         let chat = match found {
             Some(chat) => chat,
-            None => self.make_room(&join.room, &key, at)?,
+            None => self.make_room(&join.room, key, at)?,
         };
         let is_new = chat != ChatId::ALL && self.add_member(chat, join.user, at)?;
         let left = match join.leave.filter(|former| *former != chat) {
@@ -83,10 +125,13 @@ impl Writer {
         }
     }
 
+    fn is_room(&mut self, chat: ChatId) -> rusqlite::Result<bool> {
+        Ok(self.cache.head(&self.db, chat)?.is_some_and(|head| head.kind == ChatKind::Room))
+    }
+
     /// Ends a membership, if it is one of a room.
     fn end_room(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {
-        let is_room = self.cache.head(&self.db, chat)?.is_some_and(|head| head.kind == ChatKind::Room);
-        if is_room { self.end_membership(user, chat, at) } else { Ok(None) }
+        if self.is_room(chat)? { self.end_membership(user, chat, at) } else { Ok(None) }
     }
 
     fn end_membership(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {

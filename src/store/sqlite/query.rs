@@ -6,7 +6,6 @@ use super::fault::{self, Done, Fault};
 use super::row::{COLUMNS, Finisher, Stored};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
-use crate::names;
 use crate::store::{ChatKind, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, RoomRow, Target};
 use chatwire_codec::Code;
 use rusqlite::{Connection, params};
@@ -79,7 +78,7 @@ pub(super) fn rooms(db: &Connection, after: &str, limit: u16) -> Done<Listed<Roo
               WHERE c.kind = 1 AND c.name_key > ?1
               ORDER BY c.name_key LIMIT ?2",
         )?
-        .query_map(params![names::key(after), one_more(limit)], |row| {
+        .query_map(params![after, one_more(limit)], |row| {
             Ok(RoomRow { chat: ChatId(id_at(row, 0)?), room: row.get(1)?, last_seq: id_at(row, 2)? })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
@@ -125,9 +124,9 @@ fn named(db: &Connection, asker: UserId, target: &Target) -> Done<ChatId> {
     match target {
         Target::Current(Some(chat)) | Target::Chat(chat) => Ok(*chat),
         Target::Current(None) => chat::of_pair(db, UserId::ASSISTANT, asker)?.ok_or_else(chat::no_chat),
-        Target::Room(name) => chat::room(db, &names::key(name))?.ok_or_else(chat::no_chat),
-        Target::User(name) => {
-            let other = chat::user(db, name)?.ok_or_else(chat::no_chat)?;
+        Target::Room(key) => chat::room(db, key)?.ok_or_else(chat::no_chat),
+        Target::User(key) => {
+            let other = chat::user(db, key)?.ok_or_else(chat::no_chat)?;
             chat::of_pair(db, asker, other.id)?.ok_or_else(chat::no_chat)
         }
     }

@@ -10,6 +10,7 @@ use super::{Options, SqliteStore};
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
+use crate::names;
 use crate::store::{
     Append, Appended, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login, Media,
     Message, Op, Outcome, Store, Sync, Synced, Target, Who,
@@ -76,6 +77,15 @@ impl Rig {
         rig
     }
 
+    /// The same, not started, with what this guest is in kept.
+    fn reopen_with(self, guest: UserId) -> Rig {
+        let set_kind = "UPDATE users SET kind = ?2 WHERE id = ?1";
+        self.other().execute(set_kind, [guest.0.cast_signed(), 1]).unwrap();
+        let rig = self.reopen_unstarted();
+        rig.other().execute(set_kind, [guest.0.cast_signed(), 0]).unwrap();
+        rig
+    }
+
     fn reopen_unstarted(self) -> Rig {
         let Rig { store, now, dir, .. } = self;
         drop(store);
@@ -97,10 +107,15 @@ impl Rig {
     }
 
     fn next(&mut self) -> Committed {
+        self.peek();
+        self.came.pop_front().unwrap()
+    }
+
+    fn peek(&mut self) -> Option<&Committed> {
         while self.came.is_empty() {
             self.came.extend(self.batches.recv_timeout(Duration::from_secs(20)).unwrap());
         }
-        self.came.pop_front().unwrap()
+        self.came.front()
     }
 
     fn login(&mut self, who: Who, device: &str, token: u8) -> Result<LoggedIn, Refusal> {
@@ -109,6 +124,12 @@ impl Rig {
             Committed::Login(CONN, done) => done,
             other => panic!("not a login: {other:?}"),
         }
+    }
+
+    /// A login of a guest who has logged in before.
+    fn come_back(&self, name: &str) {
+        let who = Who::Token { hash: [token_of(name); 32] };
+        self.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
     }
 
     /// A guest who chose this name.
@@ -133,9 +154,13 @@ impl Rig {
     }
 
     fn join(&mut self, user: UserId, room: &str, leave: Option<ChatId>) -> Joined {
+        self.try_join(user, room, leave).unwrap()
+    }
+
+    fn try_join(&mut self, user: UserId, room: &str, leave: Option<ChatId>) -> Result<Joined, Refusal> {
         let join = Join { conn: CONN, user, req: REQ, room: room.into(), leave };
         match self.ask(Op::Join(join)) {
-            Committed::Join(CONN, REQ, done) => done.unwrap(),
+            Committed::Join(CONN, REQ, done) => done,
             other => panic!("not a join: {other:?}"),
         }
     }
@@ -148,7 +173,12 @@ impl Rig {
     }
 
     fn depart(&mut self, user: UserId) -> Vec<ChatId> {
-        match self.ask(Op::Departed { user }) {
+        self.store.submit(Op::Departed { user });
+        self.departed(user)
+    }
+
+    fn departed(&mut self, user: UserId) -> Vec<ChatId> {
+        match self.next() {
             Committed::Departed(who, left) if who == user => left.into_iter().map(|left| left.chat).collect(),
             other => panic!("not a departure: {other:?}"),
         }
@@ -249,11 +279,11 @@ fn all() -> Target {
 }
 
 fn room(name: &str) -> Target {
-    Target::Room(name.into())
+    Target::Room(names::key(name))
 }
 
 fn to(name: &str) -> Target {
-    Target::User(name.into())
+    Target::User(names::key(name))
 }
 
 fn picture(byte: u8) -> Media {

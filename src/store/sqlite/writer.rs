@@ -2,7 +2,8 @@
 //! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
-//! seen it, is refused; SYNCs are asked again of what holds then.
+//! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
+//! which nobody would ask for again, are carried out as soon as something can be written.
 
 use super::Clock;
 use super::cache::Cache;
@@ -10,10 +11,10 @@ use super::chat;
 use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
-use crate::store::{Append, Appended, Committed, Consumer, Content, Op, Outcome, Sync, Synced};
+use crate::store::{Append, Appended, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who};
 use chatwire_codec::Code;
 use rusqlite::Connection;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
 
@@ -21,6 +22,9 @@ use std::thread;
 const BATCH_OPS: usize = 4096;
 /// Bytes of text in one transaction, for the same reason, and for the pages that it holds in memory.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// Departures that are made up for in one transaction: little is lost if it fails again.
+const UNFINISHED_OPS: usize = 64;
 
 /// Where ops wait for the writer. Holds as many as its users submit: they bound what is in flight.
 #[derive(Default)]
@@ -79,6 +83,8 @@ pub(super) struct Writer {
     doomed: Option<Refusal>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
+    /// Whose departure was undone or could not be written. No more than were ever online at once.
+    pub(super) unfinished: BTreeSet<UserId>,
 }
 
 /// What one transaction brings.
@@ -87,15 +93,23 @@ struct Batch<'a> {
     committed: Vec<Committed>,
     /// Who has logged in, which the consumer does not know yet.
     arrived: HashSet<UserId>,
-    /// The SYNCs among them, by their place.
-    syncs: Vec<(usize, Sync)>,
-    /// The place of the first that wrote something.
+    /// Those among them that can do without writing, by their place.
+    reads: Vec<(usize, Read)>,
+    /// The place of the first that wrote something, or failed so that all was undone.
     first_write: Option<usize>,
+}
+
+/// What can be answered without writing.
+enum Read {
+    Sync(Sync),
+    /// By token, which leaves no trace then.
+    Login(Login),
 }
 
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock) -> Self {
-        Writer { db, cache: Cache::default(), clock, doomed: None, failing: false }
+        let (cache, unfinished) = (Cache::default(), BTreeSet::new());
+        Writer { db, cache, clock, doomed: None, failing: false, unfinished }
     }
 
     /// Runs until the inbox is closed and empty.
@@ -107,11 +121,24 @@ impl Writer {
             let mut waiting = ops.drain(..).peekable();
             while waiting.peek().is_some() {
                 self.carry_out(&mut waiting, &mut batch);
-                consumer.committed(&mut batch.committed);
-                batch.clear();
+                batch.hand_on();
+                self.finish(&mut batch);
             }
         }
         self.check_in();
+    }
+
+    /// Makes up for departures, once something could be written again. In transactions of their own, so that
+    /// nothing else is undone with them.
+    fn finish(&mut self, batch: &mut Batch<'_>) {
+        let users = std::mem::take(&mut self.unfinished);
+        let mut users = users.into_iter().peekable();
+        while !self.failing && users.peek().is_some() {
+            let mut ops = users.by_ref().take(UNFINISHED_OPS).map(|user| Op::Departed { user });
+            self.carry_out(&mut ops, batch);
+            batch.hand_on();
+        }
+        self.unfinished.extend(users);
     }
 
     pub(super) fn now(&self) -> Micros {
@@ -135,6 +162,11 @@ impl Writer {
             self.doomed.get_or_insert_with(Refusal::internal);
         }
         Err(fault)
+    }
+
+    /// Whether the running transaction is to be undone.
+    pub(super) fn is_doomed(&self) -> bool {
+        self.doomed.is_some()
     }
 
     /// Ends an op: what came of it, or what its client is told.
@@ -162,9 +194,14 @@ impl Writer {
             log::error!("store: a transaction cannot be undone: {error}");
         }
         self.cache.clear();
+        self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
-        for (place, sync) in std::mem::take(&mut batch.syncs) {
-            batch.committed[place] = self.sync(sync);
+        for (place, read) in std::mem::take(&mut batch.reads) {
+            batch.committed[place] = match read {
+                Read::Sync(sync) => self.sync(sync),
+                Read::Login(login) if refusal.code == Code::StorageFull => self.login_unnoted(&login),
+                Read::Login(_) => continue,
+            };
         }
         // Whatever failed in here, the next transaction is a new one.
         self.doomed = None;
@@ -183,11 +220,12 @@ impl Writer {
             let Some(op) = ops.next() else { break };
             bytes += weight(&op);
             self.apply(op, batch);
-            if let Some(refusal) = self.doomed.take() {
-                return Err(refusal);
-            }
-            if batch.first_write.is_none() && self.db.total_changes() != before {
+            let doomed = self.doomed.take();
+            if batch.first_write.is_none() && (doomed.is_some() || self.db.total_changes() != before) {
                 batch.first_write = Some(batch.committed.len() - 1);
+            }
+            if let Some(refusal) = doomed {
+                return Err(refusal);
             }
         }
         if let Err(error) = self.execute("COMMIT") {
@@ -204,10 +242,14 @@ impl Writer {
         let committed = match op {
             Op::Append(append) => Committed::Append(self.append(append)),
             Op::Sync(sync) => {
-                batch.syncs.push((batch.committed.len(), sync));
+                batch.reads.push((batch.committed.len(), Read::Sync(sync)));
                 self.sync(sync)
             }
-            Op::Login(login) => self.login(&login),
+            Op::Login(login) => {
+                let committed = self.login(&login);
+                batch.may_read(login);
+                committed
+            }
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
@@ -265,8 +307,15 @@ impl Writer {
 
 impl<'a> Batch<'a> {
     fn new(consumer: &'a dyn Consumer) -> Self {
-        let (committed, syncs) = (Vec::new(), Vec::new());
-        Batch { consumer, committed, arrived: HashSet::new(), syncs, first_write: None }
+        let (committed, reads) = (Vec::new(), Vec::new());
+        Batch { consumer, committed, arrived: HashSet::new(), reads, first_write: None }
+    }
+
+    /// Notes a login, the next to be answered, if it can do without writing.
+    fn may_read(&mut self, login: Login) {
+        if matches!(login.who, Who::Token { .. }) {
+            self.reads.push((self.committed.len(), Read::Login(login)));
+        }
     }
 
     /// Whether a departure of this user has been overtaken by a login.
@@ -274,35 +323,56 @@ impl<'a> Batch<'a> {
         self.arrived.contains(&user) || self.consumer.is_online(user)
     }
 
-    /// Refuses all that may be undone: from the first that wrote. Leaves the SYNCs that are to be asked again.
+    /// Refuses all that may be undone: from the first that wrote. Leaves the reads that are to be asked again.
     fn refuse(&mut self, refusal: &Refusal) {
-        let first = self.first_write.unwrap_or(self.committed.len());
-        self.syncs.retain(|(place, _)| *place >= first);
-        for committed in self.committed.iter_mut().skip(first) {
+        let first = self.committed.len() - self.undone().len();
+        self.reads.retain(|(place, _)| *place >= first);
+        for committed in self.undone() {
             committed.refuse(refusal);
         }
+    }
+
+    /// All that may be undone.
+    fn undone(&mut self) -> &mut [Committed] {
+        let first = self.first_write.unwrap_or(self.committed.len());
+        &mut self.committed[first..]
+    }
+
+    fn hand_on(&mut self) {
+        self.consumer.committed(&mut self.committed);
+        self.clear();
     }
 
     /// Takes ops that cannot even be tried, each answered with a refusal to be filled in.
     fn refused(&mut self, ops: &mut impl Iterator<Item = Op>) {
         self.first_write = Some(0);
         for op in ops.take(BATCH_OPS) {
-            if let Op::Sync(sync) = op {
-                self.syncs.push((self.committed.len(), sync));
+            let committed = untried(&op);
+            match op {
+                Op::Sync(sync) => self.reads.push((self.committed.len(), Read::Sync(sync))),
+                Op::Login(login) => self.may_read(login),
+                _ => {}
             }
-            self.committed.push(untried(op));
+            self.committed.push(committed);
         }
     }
 
     fn clear(&mut self) {
         self.committed.clear();
         self.arrived.clear();
-        self.syncs.clear();
+        self.reads.clear();
         self.first_write = None;
     }
 }
 
 impl Committed {
+    fn departed(&self) -> Option<UserId> {
+        match self {
+            Committed::Departed(user, _) => Some(*user),
+            _ => None,
+        }
+    }
+
     fn refuse(&mut self, refusal: &Refusal) {
         let refusal = refusal.clone();
         match self {
@@ -316,18 +386,18 @@ impl Committed {
     }
 }
 
-fn untried(op: Op) -> Committed {
+fn untried(op: &Op) -> Committed {
     let refusal = Refusal::internal();
     match op {
         Op::Login(login) => Committed::Login(login.conn, Err(refusal)),
-        Op::Append(Append { conn, nonce, about, permit, .. }) => {
+        &Op::Append(Append { conn, nonce, about, permit, .. }) => {
             let outcome = Outcome::Refused(refusal);
             Committed::Append(Appended { conn, nonce, about, permit, outcome })
         }
         Op::Join(join) => Committed::Join(join.conn, join.req, Err(refusal)),
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
-        Op::Departed { user } => Committed::Departed(user, Vec::new()),
+        Op::Departed { user } => Committed::Departed(*user, Vec::new()),
     }
 }
 

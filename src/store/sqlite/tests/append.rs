@@ -287,6 +287,37 @@ fn media_exists_only_for_who_may_read_a_message_with_it() {
     assert_eq!(rig.store.media(bob, secret.id).unwrap(), secret, "it stands in `all` now");
 }
 
+/// What it costs to ask for this media, in steps of SQLite's machine.
+fn steps(db: &rusqlite::Connection, user: UserId, id: MediaId) -> i32 {
+    let mut statement = db.prepare(crate::store::sqlite::chat::READABLE_MEDIA).unwrap();
+    let kind = MediaKind::Image as u8;
+    statement.exists(rusqlite::params![user.0.cast_signed(), id.0, kind]).unwrap();
+    statement.get_status(rusqlite::StatementStatus::VmStep)
+}
+
+#[test]
+fn media_that_one_may_not_read_costs_as_much_as_media_that_is_not_there() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(ann, "tea", None).chat;
+    rig.join(bob, "rum", None);
+    let secret = picture(1);
+    // The second stands behind all that is asked for: no search runs into the index's end.
+    for media in [&secret, &picture(99)] {
+        stored(rig.send(sent(ann, room("tea"), 0, Content::Media(Arc::new(media.clone())))));
+    }
+    let db = rig.other();
+    let missing = steps(&db, bob, MediaId([9; 32]));
+    assert_eq!(steps(&db, bob, secret.id), missing);
+    let more = "WITH RECURSIVE n (n) AS (SELECT 3 UNION ALL SELECT n + 1 FROM n WHERE n < 5000)
+                INSERT INTO messages (id, at, user, kind) SELECT ?1 << 32 | n, 0, 0, 3 FROM n";
+    db.execute(more, [tea.0.cast_signed()]).unwrap();
+    let refer = "INSERT INTO media_refs SELECT id, 0, ?1, 3 FROM messages WHERE id & 4294967295 > 2";
+    db.execute(refer, [secret.id.0]).unwrap();
+    assert_eq!(steps(&db, bob, secret.id), missing, "nor does it matter how often others have sent it");
+    assert!(steps(&db, ann, secret.id) < 2 * missing, "nor to who may read it");
+}
+
 #[test]
 fn a_nonce_is_looked_up_through_its_index() {
     let rig = Rig::new();

@@ -64,6 +64,14 @@ fn the_close_carries_out_what_was_queued() {
     assert_eq!(rig.all_of(ChatId::ALL).len(), 10_000, "what is only read can be read on");
 }
 
+/// A message that says so is stored, and its transaction cannot be committed.
+fn trap_commit(rig: &Rig) {
+    rig.other()
+        .execute_batch("CREATE TABLE debt (user INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)")
+        .unwrap();
+    trap(rig, "commit", "INSERT INTO debt VALUES (99999)");
+}
+
 /// Makes the store fail at a message that says so.
 fn trap(rig: &Rig, word: &str, deed: &str) {
     let sql = format!(
@@ -115,10 +123,7 @@ fn check_nothing_stayed(rig: &mut Rig, ann: UserId) {
 fn a_commit_that_fails_leaves_nothing_behind() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
-    rig.other()
-        .execute_batch("CREATE TABLE debt (user INTEGER REFERENCES users DEFERRABLE INITIALLY DEFERRED)")
-        .unwrap();
-    trap(&rig, "commit", "INSERT INTO debt VALUES (99999)");
+    trap_commit(&rig);
     let mut rig = failing_batch(rig, ann, "commit");
     check_nothing_stayed(&mut rig, ann);
 }
@@ -183,11 +188,116 @@ fn a_message_whose_media_fails_leaves_no_gap() {
     assert_eq!(seqs(&rig.all_of(ChatId::ALL)), [1, 2]);
 }
 
+/// A store with a departure of `ann`, who is in the room that is given back, in a batch that fails.
+fn failed_departure(before: impl FnOnce(&Rig)) -> (Rig, UserId, ChatId) {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let tea = rig.join(ann, "tea", None).chat;
+    trap_commit(&rig);
+    let mut rig = rig.reopen_with(ann);
+    before(&rig);
+    rig.store.submit(Op::Departed { user: ann });
+    rig.store.submit(Op::Append(said(ann, all(), 0, "commit")));
+    rig.start();
+    if let Some(Committed::Login(..)) = rig.peek() {
+        assert!(matches!(rig.next(), Committed::Login(_, Err(_))));
+    }
+    assert!(rig.departed(ann).is_empty());
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    (rig, ann, tea)
+}
+
 #[test]
-fn a_full_disk_is_said_and_got_over() {
+fn a_departure_that_was_undone_is_made_up_for() {
+    let (mut rig, ann, tea) = failed_departure(|_| ());
+    rig.say(ann, all(), "one can write again");
+    assert_eq!(rig.departed(ann), [tea]);
+    let seen: Option<i64> = rig
+        .other()
+        .query_row("SELECT last_seen FROM users WHERE id = ?1", [ann.0.cast_signed()], |row| row.get(0))
+        .unwrap();
+    assert_eq!(seen, Some(DAWN));
+    rig.say(ann, all(), "and that was it");
+    assert_eq!(rig.sync(ann, tea, 0).unwrap_err().code, Code::NotFound);
+}
+
+#[test]
+fn a_departure_that_an_undone_login_had_overtaken_is_made_up_for() {
+    let (mut rig, ann, tea) = failed_departure(|rig| rig.come_back("ann"));
+    rig.say(ann, all(), "one can write again");
+    assert_eq!(rig.departed(ann), [tea]);
+}
+
+#[test]
+fn a_departure_that_was_undone_is_forgotten_when_its_user_is_back() {
+    let (mut rig, ann, tea) = failed_departure(|_| ());
+    rig.online.lock().unwrap().insert(ann);
+    rig.say(ann, all(), "I am back");
+    assert!(rig.departed(ann).is_empty());
+    rig.sync(ann, tea, 0).expect("still in the room");
+}
+
+#[test]
+fn a_departure_that_the_disk_had_no_room_for_is_made_up_for() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let tea = rig.join(ann, "tea", None).chat;
+    let rig = rig.reopen_with(ann);
+    let other = fill(&rig);
+    needs_room(&other, "UPDATE ON users");
+    rig.start();
+    let mut rig = rig;
+    assert!(rig.depart(ann).is_empty());
+    rig.sync(bob, ChatId::ALL, 0).unwrap();
+    other.execute_batch("DROP TRIGGER needs_room").unwrap();
+    rig.say(bob, all(), "one can write again");
+    assert_eq!(rig.departed(ann), [tea]);
+}
+
+#[test]
+fn a_full_disk_locks_nobody_out_who_has_been_here() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
     let rig = rig.reopen_unstarted();
+    let other = fill(&rig);
+    needs_room(&other, "UPDATE ON tokens");
+    rig.start();
+    let mut rig = rig;
+    let back = rig.login(Who::Token { hash: [token_of("ann"); 32] }, "phone", 2).unwrap();
+    assert_eq!((back.user, back.token_given, back.chats.len()), (ann, false, 2));
+    let wrong = rig.login(Who::Token { hash: [9; 32] }, "phone", 2).unwrap_err();
+    assert_eq!(wrong.code, Code::Unauthenticated);
+    rig.say(ann, all(), "what fits is stored");
+}
+
+#[test]
+fn a_login_stands_though_the_disk_has_no_room_for_what_came_with_it() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let mut rig = rig.reopen_unstarted();
+    fill(&rig);
+    rig.store.submit(Op::Append(said(ann, all(), 0, "small")));
+    rig.come_back("ann");
+    rig.store.submit(Op::Append(said(ann, all(), 0, &"x".repeat(60_000))));
+    rig.start();
+    assert_eq!(code(rig.outcome()), Code::StorageFull, "it was undone with the large one");
+    match rig.next() {
+        Committed::Login(_, done) => assert_eq!(done.unwrap().chats[0].last_seq, 0),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(code(rig.outcome()), Code::StorageFull);
+}
+
+/// Makes a deed one that needs room on the disk.
+fn needs_room(db: &rusqlite::Connection, deed: &str) {
+    let sql = format!(
+        "CREATE TRIGGER needs_room BEFORE {deed} BEGIN INSERT INTO junk VALUES (zeroblob(60000)); END"
+    );
+    db.execute_batch(&sql).unwrap();
+}
+
+/// Leaves a store that was not started yet no room. Making some is to drop the table `junk`.
+fn fill(rig: &Rig) -> rusqlite::Connection {
     let other = rig.other();
     other.execute_batch("CREATE TABLE junk (x)").unwrap();
     for _ in 0..200 {
@@ -200,6 +310,15 @@ fn a_full_disk_is_said_and_got_over() {
         }
         _ => panic!("started"),
     }
+    other
+}
+
+#[test]
+fn a_full_disk_is_said_and_got_over() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    let rig = rig.reopen_unstarted();
+    let other = fill(&rig);
     rig.start();
     let mut rig = rig;
     let long = "x".repeat(60_000);

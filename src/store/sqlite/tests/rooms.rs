@@ -39,6 +39,44 @@ fn who_joins_a_room_leaves_the_former_one() {
 }
 
 #[test]
+fn one_user_is_in_at_most_a_thousand_chats() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    rig.join(bob, "tea", None);
+    let other = rig.other();
+    let rooms = "WITH RECURSIVE n (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM n WHERE n < 998)
+                 INSERT INTO chats (kind, name, name_key, created_at) SELECT 1, 'r' || n, 'r' || n, 0 FROM n";
+    other.execute(rooms, []).unwrap();
+    let join = "INSERT INTO members (chat, user, joined_at) SELECT id, ?1, 0 FROM chats WHERE name LIKE 'r%'";
+    other.execute(join, [ann.0.cast_signed()]).unwrap();
+    let direct = opened(rig.send(said(ann, to("bob"), 1, "hi"))).0.chat;
+    let last = rig.join(ann, "last", None).chat;
+
+    rig.guest("cem");
+    for room in ["new", "tea"] {
+        assert_eq!(rig.try_join(ann, room, None).unwrap_err().code, Code::TooLarge, "{room}");
+    }
+    for former in [ChatId::ALL, direct, ChatId(99_999)] {
+        assert_eq!(rig.try_join(ann, "tea", Some(former)).unwrap_err().code, Code::TooLarge, "{former}");
+    }
+    assert_eq!(code(rig.send(said(ann, to("cem"), 2, "hi"))), Code::TooLarge);
+    assert_eq!(code(rig.send(said(ann, room("new"), 0, "hi"))), Code::NotFound, "no room was made");
+
+    assert_eq!(
+        duplicate(rig.send(said(ann, to("bob"), 1, "hi"))),
+        (direct, 1),
+        "what is stored is confirmed"
+    );
+    rig.say(ann, to("bob"), "what one is in is open");
+    assert!(!rig.join(ann, "last", None).is_new);
+    rig.join(ann, "all", None);
+    assert!(rig.join(ann, "tea", Some(last)).is_new, "the room that is left makes place for it");
+    let cem = rig.login(Who::Token { hash: [token_of("cem"); 32] }, "phone", 0).unwrap().user;
+    opened(rig.send(said(cem, to("ann"), 0, "whoever is written to need not have place")));
+    stored(rig.send(said(ann, to("assistant"), 0, "home is not counted")));
+}
+
+#[test]
 fn joining_all_makes_nobody_a_member_and_ends_the_former_room() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
@@ -143,11 +181,8 @@ fn a_departure_that_a_login_has_overtaken_ends_nothing() {
     assert_eq!(rig.depart(ann), [ours]);
 
     rig.join(ann, "tea", None);
-    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
-    let mut rig = rig.reopen_unstarted();
-    rig.other().execute("UPDATE users SET kind = 0 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
-    let who = Who::Token { hash: [token_of("ann"); 32] };
-    rig.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
+    let mut rig = rig.reopen_with(ann);
+    rig.come_back("ann");
     rig.store.submit(Op::Departed { user: ann });
     rig.start();
     assert!(matches!(rig.next(), Committed::Login(_, Ok(_))));
