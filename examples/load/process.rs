@@ -1,0 +1,86 @@
+//! What the system says of a process: processor time, memory, descriptors. Linux alone says it.
+
+use crate::Result;
+use std::fs;
+
+/// `/proc/PID/stat` counts in these, on every Linux.
+const TICKS_PER_SEC: f64 = 100.0;
+
+/// A process of this machine.
+#[derive(Clone, Debug)]
+pub(crate) struct Process(String);
+
+impl Process {
+    pub(crate) fn new(pid: u32) -> Process {
+        Process(pid.to_string())
+    }
+
+    pub(crate) fn this() -> Process {
+        Process("self".to_owned())
+    }
+
+    /// Seconds of processor time so far, in steps of a hundredth.
+    pub(crate) fn cpu(&self) -> Result<f64> {
+        let stat = self.read("stat")?;
+        let (_, behind_name) = stat.rsplit_once(')').ok_or("a stat without a name")?;
+        let fields: Vec<&str> = behind_name.split_whitespace().collect();
+        let (Some(user), Some(system)) = (fields.get(11), fields.get(12)) else {
+            return Err("a stat without times".into());
+        };
+        Ok((user.parse::<f64>()? + system.parse::<f64>()?) / TICKS_PER_SEC)
+    }
+
+    /// KiB resident now.
+    pub(crate) fn resident(&self) -> Result<f64> {
+        self.status("VmRSS:")
+    }
+
+    /// The most KiB that were resident since [`Process::forget_peak`].
+    pub(crate) fn peak(&self) -> Result<f64> {
+        self.status("VmHWM:")
+    }
+
+    pub(crate) fn forget_peak(&self) -> Result<()> {
+        Ok(fs::write(format!("/proc/{}/clear_refs", self.0), "5")?)
+    }
+
+    /// How many files and sockets it may have open.
+    pub(crate) fn descriptors(&self) -> Result<usize> {
+        let limits = self.read("limits")?;
+        let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"));
+        let soft = line.and_then(|line| line.split_whitespace().next()).ok_or("no limit of open files")?;
+        Ok(soft.parse().unwrap_or(usize::MAX))
+    }
+
+    fn status(&self, key: &str) -> Result<f64> {
+        let status = self.read("status")?;
+        let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("a status without memory")?;
+        Ok(line.split_whitespace().next().unwrap_or_default().parse()?)
+    }
+
+    fn read(&self, what: &str) -> Result<String> {
+        let path = format!("/proc/{}/{what}", self.0);
+        fs::read_to_string(&path).map_err(|e| format!("{path}: {e}").into())
+    }
+}
+
+/// The machine's processor time in ticks: all of it, and what the host of a virtual machine took away.
+pub(crate) fn machine() -> Option<(f64, f64)> {
+    let stat = fs::read_to_string("/proc/stat").ok()?;
+    let ticks = stat.lines().next()?.split_whitespace().skip(1).take(8);
+    let ticks: Vec<f64> = ticks.filter_map(|n| n.parse().ok()).collect();
+    Some((ticks.iter().sum(), *ticks.get(7)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn this_process_has_memory_and_descriptors() {
+        let this = Process::this();
+        assert!(this.resident().unwrap() > 100.0);
+        assert!(this.descriptors().unwrap() > 3);
+        assert!(this.cpu().unwrap() >= 0.0);
+    }
+}
