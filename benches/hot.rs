@@ -191,6 +191,7 @@ impl Writing {
             reply_to: 0,
             name: "".into(),
             about: 0,
+            hold: None,
             permit: 0,
             content: Ok(Content::Text("x".repeat(TEXT_BYTES).into())),
             refused: None,
