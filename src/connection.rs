@@ -224,8 +224,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Effect::Greet(greeted) => drop(self.link.greeted.set(greeted)),
             Effect::Submit(op) => self.submit(op),
             Effect::Query(query) => {
-                let shared = self.shared.clone();
-                self.query = Some(spawn_blocking(move || queries::answer(&shared, &query)));
+                let (shared, budget) = (self.shared.clone(), self.link.outbox.budget().clone());
+                self.query = Some(spawn_blocking(move || queries::answer(&shared, &budget, &query)));
             }
             Effect::OpenBody(kind) => {
                 let held = Held::new(self.link.outbox.budget());
@@ -388,7 +388,8 @@ async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Pag
 }
 
 fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
-    let messages = shared.store.messages(due.chat, due.after, due.upto, PAGE_BYTES).ok()?;
+    let max_bytes = link.outbox.budget().page_bytes(PAGE_BYTES);
+    let messages = shared.store.messages(due.chat, due.after, due.upto, max_bytes).ok()?;
     let user = link.user().map(|(user, _)| *user)?;
     // Where nothing is left in between, the page ends where it was to end.
     let mut page = Page { due, at: due.upto, segments: Vec::new() };
@@ -396,7 +397,7 @@ fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
     for message in &messages {
         let limit = if is_whole(shared, message, link.inline_limit()) { link.inline_limit() } else { 0 };
         bytes += delivery::inline(message, limit).map_or(0, |media| media.size);
-        if !page.segments.is_empty() && bytes > PAGE_BYTES as u64 {
+        if !page.segments.is_empty() && bytes > max_bytes as u64 {
             break;
         }
         delivery::segments(&mut page.segments, message, message.user == user, limit);

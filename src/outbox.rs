@@ -25,6 +25,8 @@ pub const OWN_BYTES_IN_ALL: usize = 512 * 1024 * 1024;
 pub const STOP_READING_AT: usize = 1024 * 1024;
 /// Below so many unsent bytes a connection that is behind gets its next page.
 pub const FEED_BELOW: usize = 64 * 1024;
+/// What a page holds where memory is short, in bytes of text.
+pub const SMALL_PAGE_BYTES: usize = 16 * 1024;
 /// Up to so many bytes are copied behind what already waits; more are shared.
 const COPY_UP_TO: usize = 2 * 1024;
 /// A piece that others are copied behind grows no further than this.
@@ -47,6 +49,13 @@ pub struct Budget {
 }
 
 impl Budget {
+    /// Bytes of text that a page may hold now: `wanted`, or few where memory is short. Who has nothing unsent
+    /// gets a page also then, so it must be small.
+    #[must_use]
+    pub fn page_bytes(&self, wanted: usize) -> usize {
+        if self.has_room() { wanted } else { wanted.min(SMALL_PAGE_BYTES) }
+    }
+
     /// Whether there is memory for answers, pages, chunks and bodies.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -333,5 +342,119 @@ impl Inner {
         budget.live.fetch_sub(self.live - live, Ordering::Relaxed);
         budget.own.fetch_sub(self.own - own, Ordering::Relaxed);
         (self.live, self.own) = (live, own);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::task::Waker;
+
+    fn outbox() -> Outbox {
+        Outbox::new(Arc::default())
+    }
+
+    fn counted(outbox: &Outbox) -> (usize, usize) {
+        let Budget { live, own } = &*outbox.budget;
+        (live.load(Ordering::Relaxed), own.load(Ordering::Relaxed))
+    }
+
+    /// What a task would write, and then has written.
+    fn drain(outbox: &Outbox) -> Vec<u8> {
+        let mut queue = VecDeque::new();
+        let unsent = outbox.take_into(&mut queue);
+        let mut bytes = Vec::new();
+        for segment in &queue {
+            match segment {
+                Segment::Owned(own) => bytes.extend_from_slice(own),
+                Segment::Shared(shared) => bytes.extend_from_slice(shared),
+                Segment::File { .. } => {}
+            }
+        }
+        assert_eq!(outbox.sent(unsent), 0);
+        bytes
+    }
+
+    #[test]
+    fn what_is_queued_comes_out_in_order_whoever_it_is_of() {
+        let outbox = outbox();
+        outbox.answer(|out| out.extend_from_slice(b"one "));
+        assert!(outbox.live(&Bytes::from_static(b"two ")));
+        outbox.segments([Segment::Owned(b"three ".to_vec()), Segment::Owned(Vec::new())]);
+        assert!(outbox.live(&Bytes::from(vec![b'x'; COPY_UP_TO + 1])));
+        outbox.answer_messages(2, |out| out.extend_from_slice(b" four"));
+        assert_eq!(outbox.poll(&Context::from_waker(Waker::noop())).answered, 2);
+        let expected = [&b"one two three "[..], &vec![b'x'; COPY_UP_TO + 1], b" four"].concat();
+        assert_eq!(drain(&outbox), expected);
+        assert_eq!(counted(&outbox), (0, 0));
+    }
+
+    #[test]
+    fn live_messages_are_refused_when_there_is_no_room_and_answers_never() {
+        let outbox = outbox();
+        let half = Bytes::from(vec![0; LIVE_BYTES / 2]);
+        assert!(outbox.live(&half) && outbox.live(&half));
+        assert!(!outbox.live(&Bytes::from_static(b"x")));
+        outbox.answer(|out| out.push(b'x'));
+        assert_eq!((outbox.unsent(), counted(&outbox)), (LIVE_BYTES + 1, (LIVE_BYTES, 1)));
+        drain(&outbox);
+        assert!(outbox.live(&half));
+    }
+
+    #[test]
+    fn nothing_follows_the_last_frame() {
+        let outbox = outbox();
+        outbox.seal(b"bye");
+        outbox.answer_messages(1, |out| out.extend_from_slice(b"late"));
+        outbox.segments([Segment::Owned(b"late".to_vec())]);
+        assert!(!outbox.live(&Bytes::from_static(b"late")));
+        assert_eq!(drain(&outbox), b"bye");
+        assert_eq!(outbox.poll(&Context::from_waker(Waker::noop())).answered, 1);
+    }
+
+    #[test]
+    fn a_connection_that_ends_gives_back_what_was_counted_for_it() {
+        let outbox = outbox();
+        assert!(outbox.live(&Bytes::from(vec![0; 5000])));
+        outbox.answer(|out| out.extend_from_slice(&[0; 300]));
+        outbox.segments([Segment::File { media: crate::id::MediaId([0; 32]), offset: 0, end: 1 << 20 }]);
+        assert_eq!(counted(&outbox), (5000, 300), "a file is no memory");
+        outbox.close();
+        assert_eq!((outbox.unsent(), counted(&outbox)), (0, (0, 0)));
+    }
+
+    #[test]
+    fn where_memory_is_short_who_has_something_unsent_waits_and_others_get_small_pages() {
+        let budget = Arc::new(Budget::default());
+        let (waiting, idle) = (Outbox::new(budget.clone()), Outbox::new(budget.clone()));
+        waiting.answer(|out| out.push(0));
+        [&waiting, &idle].into_iter().for_each(|outbox| outbox.add_behind(ChatId(1)));
+        let mut held = Held::new(&budget);
+        assert!(!waiting.is_full() && budget.page_bytes(1 << 20) == 1 << 20);
+        held.set(OWN_BYTES_IN_ALL);
+        assert!(waiting.is_full() && !idle.is_full());
+        assert_eq!((waiting.next_behind(), idle.next_behind()), (None, Some(ChatId(1))));
+        assert_eq!(budget.page_bytes(1 << 20), SMALL_PAGE_BYTES);
+        drop(held);
+        assert!(!waiting.is_full());
+    }
+
+    #[test]
+    fn a_task_is_woken_once_for_all_that_came_since_it_looked() {
+        struct Count(AtomicUsize);
+        impl std::task::Wake for Count {
+            fn wake(self: Arc<Self>) {
+                self.0.fetch_add(1, Ordering::Relaxed);
+            }
+        }
+        let (outbox, count) = (outbox(), Arc::new(Count(AtomicUsize::new(0))));
+        let waker = Waker::from(count.clone());
+        let _ = outbox.poll(&Context::from_waker(&waker));
+        outbox.notify(Notice::Answered);
+        outbox.answer(|out| out.push(0));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        let _ = outbox.poll(&Context::from_waker(&waker));
+        outbox.answer(|out| out.push(0));
+        assert_eq!(count.0.load(Ordering::Relaxed), 2);
     }
 }

@@ -23,6 +23,8 @@ use tokio_util::task::TaskTracker;
 
 /// Descriptors for what is no connection: the database, files of media, those who wait at the door.
 const SPARE_DESCRIPTORS: u64 = 512;
+/// Jobs on the disk that run at once: each holds a page or a piece of a file in memory.
+const DISK_THREADS: usize = 64;
 /// Connections to the database that read.
 const READERS: u32 = 8;
 /// Connections that the system keeps until they are accepted. Of those that find no room each tries again a
@@ -53,7 +55,10 @@ pub enum Error {
 /// # Errors
 /// If it cannot begin.
 pub fn run(config: &Config) -> Result<(), Error> {
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .max_blocking_threads(DISK_THREADS)
+        .build()?;
     let store = Arc::new(SqliteStore::open(Options {
         data: config.data.clone(),
         durability: config.durability,

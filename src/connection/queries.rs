@@ -5,12 +5,13 @@ use super::Shared;
 use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
+use crate::outbox::Budget;
 use crate::session::{Query, QueryKind};
 use crate::store::{HistoryQuery, Target};
 use chatwire_codec::frame::{self, ParticipantItem, RoomItem};
 use std::fs::File;
 
-/// A page of HISTORY ends with so many bytes of text.
+/// A page of HISTORY ends with so many bytes of text, or earlier where memory is short.
 const HISTORY_BYTES: usize = 1024 * 1024;
 
 const ONLINE: u8 = 1;
@@ -38,7 +39,7 @@ pub(super) struct Fetch {
 }
 
 /// The answer to a query, or ERROR.
-pub(super) fn answer(shared: &Shared, query: &Query) -> Answer {
+pub(super) fn answer(shared: &Shared, budget: &Budget, query: &Query) -> Answer {
     let (req, user) = (query.req, query.user);
     let result = match &query.kind {
         QueryKind::Rooms { after, limit } => rooms(shared, req, after, *limit),
@@ -46,7 +47,8 @@ pub(super) fn answer(shared: &Shared, query: &Query) -> Answer {
             participants(shared, req, user, chat, *after, *limit)
         }
         &QueryKind::History { chat, before, after, limit, oldest } => {
-            let wanted = HistoryQuery { before, after, limit, oldest, max_bytes: HISTORY_BYTES };
+            let max_bytes = budget.page_bytes(HISTORY_BYTES);
+            let wanted = HistoryQuery { before, after, limit, oldest, max_bytes };
             history(shared, req, user, chat, wanted)
         }
         &QueryKind::Fetch { media, offset, length } => fetch(shared, query, media, offset, length),
