@@ -1,7 +1,7 @@
 //! The parts of the server that a busy one spends its time in, each alone: outbox, hub, store.
 //!
 //! Run: `cargo bench --bench hot`. The throughput is that of messages, deliveries or pushes, as each name
-//! says. Nothing here has a socket; the store writes to a folder beside the project, and does not wait for
+//! says. Nothing here has a socket; the store writes to a folder in `target`, and does not wait for
 //! the disk.
 #![allow(missing_docs, reason = "criterion's macro makes a function without any")]
 #![allow(clippy::unwrap_used, reason = "a bench may stop where it stands")]
@@ -72,7 +72,7 @@ fn hub(c: &mut Criterion) {
     const RUN: u64 = 64;
     let mut group = c.benchmark_group("hub");
     for members in [50, 1000] {
-        let folder = tempfile::tempdir_in(".").unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let hub = Hub::new(Arc::new(open(folder.path())), GREETING, Permits::new(1 << 20), None, || 0);
         let links: Vec<Arc<Link>> = (0..members).map(|n| member(&hub, n)).collect();
         let mut taken = VecDeque::new();
@@ -170,7 +170,7 @@ struct Writing {
 
 impl Writing {
     fn start() -> Writing {
-        let folder = tempfile::tempdir_in(".").unwrap();
+        let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let store = open(folder.path());
         let (counts, committed) = channel();
         let (logins, logged_in) = channel();
