@@ -40,7 +40,7 @@ fn main() {
 }
 
 fn repetition() -> f64 {
-    let folder = tempfile::tempdir_in("target").unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let mut server = Server::start(folder.path(), "chatwire::store=debug");
     let commits = count_commits(&mut server);
     let streams: Vec<TcpStream> = (0..CONNECTIONS).map(|_| welcomed(&server)).collect();

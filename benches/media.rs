@@ -28,7 +28,7 @@ const PIECE: usize = 256 * 1024;
 const REPETITIONS: usize = 3;
 
 fn main() {
-    let folder = tempfile::tempdir_in("target").unwrap();
+    let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let server = Server::start(&folder.path().join("data"), "warn");
     let mut stream = server.connect();
     let mut hello = Vec::new();
