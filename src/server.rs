@@ -69,7 +69,9 @@ pub fn run(config: &Config) -> Result<(), Error> {
     // Jobs on the disk may still hold the store; they end with the runtime.
     runtime.shutdown_timeout(DRAIN);
     store.close();
-    log::info!("stopped");
+    if result.is_ok() {
+        log::info!("stopped");
+    }
     result
 }
 
