@@ -151,12 +151,6 @@ impl Session {
         }
     }
 
-    /// Whether the body that is coming is to be kept.
-    #[must_use]
-    pub fn keeps_body(&self) -> bool {
-        matches!(&self.state, State::Open(open) if open.body.is_some())
-    }
-
     /// Whether it is over: only what was queued before is still sent.
     #[must_use]
     pub fn is_over(&self) -> bool {

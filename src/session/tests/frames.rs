@@ -309,7 +309,6 @@ fn a_body_is_kept_and_becomes_a_message_when_its_file_is_done() {
     story.send(To { nonce: 3, name: "v.mp3", ..To::default() });
     let start = Event::BodyStart { kind: kind::VOICE, size: 9 };
     assert!(matches!(story.event(start)[..], [Effect::OpenBody(MediaKind::Voice)]));
-    assert!(story.session.keeps_body());
     assert!(matches!(story.event(Event::BodyEnd)[..], [Effect::CloseBody]));
     assert!(!story.session.wants_input());
     story.session.handle_body(Ok(media()));
@@ -353,7 +352,6 @@ fn outside_the_hours_only_copies_are_confirmed() {
     // Without a nonce a body cannot be a copy, so it is not even kept.
     let start = Event::BodyStart { kind: kind::VIDEO, size: 9 };
     assert_eq!(refused(append(story.event(start.clone()))), Code::OutsideHours);
-    assert!(!story.session.keeps_body());
     assert!(story.event(Event::BodyEnd).is_empty());
     story.send(To { nonce: 3, ..To::default() });
     assert!(matches!(story.event(start)[..], [Effect::OpenBody(_)]));
