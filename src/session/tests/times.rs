@@ -146,18 +146,6 @@ fn frames_that_end_in_time_may_be_cut_anywhere() {
 }
 
 #[test]
-fn a_whole_body_becomes_a_message_though_the_server_stops() {
-    let mut story = open();
-    story.event(Event::BodyStart { kind: kind::FILE, size: 9 });
-    story.event(Event::BodyEnd);
-    assert!(story.notice(Notice::Shutdown).is_empty());
-    story.session.handle_body(Err(Refusal::internal()));
-    assert!(append(story.drain()).content.is_err());
-    story.session.handle_answered(1);
-    assert!(matches!(story.drain()[..], [Effect::Mute, Effect::Finish(_)]));
-}
-
-#[test]
 fn half_a_body_is_forgotten_when_the_server_stops() {
     let mut story = open();
     story.event(Event::BodyStart { kind: kind::FILE, size: 9 });
