@@ -227,6 +227,8 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 let (shared, budget) = (self.shared.clone(), self.link.outbox.budget().clone());
                 self.query = Some(spawn_blocking(move || queries::answer(&shared, &budget, &query)));
             }
+            Effect::Typing(chat, on) => self.shared.hub.typing(self.link, chat, on),
+            Effect::Presence(presence) => self.shared.hub.present(self.link, presence),
             Effect::OpenBody(kind) => {
                 let held = Held::new(self.link.outbox.budget());
                 self.body = Some(Box::new(Body::new(self.shared.media.clone(), kind, held)));

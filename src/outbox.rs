@@ -6,10 +6,14 @@
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
 //! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
 
+mod events;
+
 use crate::delivery::Segment;
 use crate::id::ChatId;
 use crate::session::Notice;
 use bytes::Bytes;
+pub use events::EventKey;
+use events::Waiting;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -117,6 +121,8 @@ struct Inner {
     taken: Taken,
     /// Chats that are behind and wait for their next page.
     behind: VecDeque<ChatId>,
+    /// Events that wait until less is unsent; seldom any.
+    events: Option<Box<Waiting>>,
     waker: Option<Waker>,
 }
 
@@ -236,6 +242,7 @@ impl Outbox {
     /// Moves what waits behind `to`, and tells how many bytes are unsent, those in `to` included.
     pub fn take_into(&self, to: &mut VecDeque<Segment>) -> usize {
         let mut inner = self.lock();
+        inner.queue_events(&self.budget);
         if to.is_empty() {
             std::mem::swap(&mut inner.queue, to);
         } else {

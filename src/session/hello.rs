@@ -4,6 +4,7 @@ use super::{Effect, Greeted, Open, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
 use crate::names;
+use crate::presence::Presence;
 use crate::store::{Login, Op, Who};
 use chatwire_codec::Code;
 use chatwire_codec::frame::{self, kind};
@@ -82,7 +83,9 @@ impl Session {
                 body: None,
                 waits: false,
                 fetches: Vec::new(),
+                events_until: None,
             }));
+            self.effects.push_back(Effect::Presence(Presence::Online));
         }
     }
 }

@@ -10,9 +10,11 @@ mod append;
 mod cache;
 mod chat;
 mod fault;
+mod group;
 mod login;
 mod membership;
 mod open;
+mod position;
 mod query;
 mod row;
 #[cfg(test)]
@@ -22,7 +24,9 @@ mod writer;
 
 pub use open::OpenError;
 
-use super::{HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store, Target};
+use super::{
+    ChatRow, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store, Target,
+};
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
@@ -173,6 +177,10 @@ impl Store for SqliteStore {
         limit: u16,
     ) -> Result<(ChatId, Listed<MemberRow>), Refusal> {
         query::read(&self.readers, |db| query::members(db, asker, chat, after, limit))
+    }
+
+    fn chats(&self, user: UserId, after: ChatId, limit: u16) -> Result<Listed<ChatRow>, Refusal> {
+        query::read(&self.readers, |db| query::chats(db, user, after, limit))
     }
 
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal> {
