@@ -218,3 +218,33 @@ fn a_flood_of_events_is_ignored_beyond_what_people_do() {
     aya.expect_nothing_but(|frame| matches!(frame, Frame::Typing(_)), |_| heard += 1);
     assert!((20..100).contains(&heard), "{heard} of 1000");
 }
+
+#[test]
+fn whatever_the_devices_do_at_once_what_is_told_last_is_the_truth() {
+    const DEVICES: usize = 4;
+    let server = Server::start();
+    let (mut aya, bo, _) = friends(&server);
+    let mut seeds = random::Random::new();
+    let mut told = Vec::new();
+    for _ in 0..25 {
+        std::thread::scope(|scope| {
+            for _ in 0..DEVICES {
+                let mut random = random::Random::from(seeds.number());
+                let (bo, server) = (&bo, &server);
+                scope.spawn(move || {
+                    let mut device = bo.again(server);
+                    for _ in 0..random.below(4) {
+                        is(&mut device, random.pick(&[OFFLINE, ONLINE, AWAY]));
+                    }
+                    device.bye();
+                });
+            }
+        });
+        aya.expect_nothing_but(
+            |frame| matches!(frame, Frame::Presence(_)),
+            |frame| told.extend(if let Frame::Presence(event) = frame { Some(event.presence) } else { None }),
+        );
+        assert!(told.last().is_none_or(|last| *last == ONLINE), "one device stays, and is online: {told:?}");
+        assert!(told.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {told:?}");
+    }
+}

@@ -4,10 +4,10 @@
 //! change, told if it is not what was told last, and noted, in one step under one lock. So whatever the order
 //! of the threads, what was told last is what is.
 
-use super::directory::Directory;
+use super::directory::{Chat, Directory};
 use super::{Hub, Link, lock};
 use crate::delivery;
-use crate::id::{ChatId, UserId};
+use crate::id::{ChatId, ConnId, UserId};
 use crate::outbox::EventKey;
 use crate::presence::Presence;
 use bytes::Bytes;
@@ -44,10 +44,10 @@ impl Hub {
         if was.unwrap_or_default() == is {
             return;
         }
-        let readers = sharing(&directory, user, gone_from);
+        let chats = chats_of(&directory, user, gone_from);
         drop(directory);
         let event = self.presence_event(user, name, is);
-        for reader in readers {
+        for reader in readers(&chats, user).into_values() {
             reader.outbox.event(EventKey::Presence(user), &event);
         }
     }
@@ -66,25 +66,27 @@ fn presence(directory: &Directory, user: UserId) -> Presence {
     seen.max_by_key(|presence| presence.rank()).unwrap_or_default()
 }
 
-/// The connections of others that share a chat with the user, each once.
-fn sharing(directory: &Directory, user: UserId, gone_from: &[ChatId]) -> Vec<Arc<Link>> {
-    let links = directory.users.get(&user).map_or(&[][..], Vec::as_slice);
+/// The chats in which others may be told of the user.
+fn chats_of(directory: &Directory, user: UserId, gone_from: &[ChatId]) -> Vec<Arc<Chat>> {
     let mut chats: Vec<ChatId> = gone_from.to_vec();
-    for link in links {
+    for link in directory.users.get(&user).map_or(&[][..], Vec::as_slice) {
         chats.extend(lock(&link.chats).iter());
     }
     chats.sort_unstable();
     chats.dedup();
-    let mut readers: Vec<Arc<Link>> = Vec::new();
-    for chat in chats.iter().filter(|chat| **chat != ChatId::ALL) {
-        let Some(chat) = directory.chats.get(chat) else { continue };
+    let chats = chats.iter().filter(|chat| **chat != ChatId::ALL);
+    chats.filter_map(|chat| directory.chats.get(chat).cloned()).collect()
+}
+
+/// The connections of others in these chats, each once.
+fn readers(chats: &[Arc<Chat>], user: UserId) -> HashMap<ConnId, Arc<Link>> {
+    let mut readers = HashMap::new();
+    for chat in chats {
         let state = lock(&chat.state);
-        if !state.is_crowded() {
-            let others = state.subs.iter().filter(|((other, _), _)| *other != user);
-            readers.extend(others.map(|(_, sub)| sub.link.clone()));
+        let others = state.subs.iter().filter(|((other, _), _)| *other != user && !state.is_crowded());
+        for ((_, conn), sub) in others {
+            readers.entry(conn).or_insert_with(|| sub.link.clone());
         }
     }
-    readers.sort_unstable_by_key(|link| link.id);
-    readers.dedup_by_key(|link| link.id);
     readers
 }
