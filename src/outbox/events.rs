@@ -87,6 +87,7 @@ impl Waiting {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::outbox::Queue;
 
     fn event(n: u8) -> Bytes {
         Bytes::from(vec![n])
@@ -129,11 +130,11 @@ mod tests {
         outbox.answer(|out| out.resize(out.len() + EVENTS_BELOW, 0));
         outbox.event(seen(1), &event(3));
         outbox.passing_event(&event(4));
-        let mut queue = std::collections::VecDeque::new();
+        let mut queue = Queue::default();
         assert_eq!(outbox.take_into(&mut queue), EVENTS_BELOW + 2);
         outbox.event(seen(1), &event(5));
         outbox.sent(EVENTS_BELOW);
-        queue.clear();
+        queue = Queue::default();
         // One that comes now does not overtake the one that waits.
         outbox.event(seen(2), &event(6));
         assert_eq!(outbox.take_into(&mut queue), 4);

@@ -30,11 +30,11 @@ impl Session {
     /// once.
     fn may_tell(&mut self, now: Instant) -> bool {
         let State::Open(open) = &mut self.state else { return false };
-        let until = open.events_until.map_or(now, |until| until.max(now)) + EVENT_PACE;
+        let until = open.events_until.as_deref().map_or(now, |until| now.max(*until)) + EVENT_PACE;
         if until.duration_since(now) > EVENT_PACE * EVENT_BURST {
             return false;
         }
-        open.events_until = Some(until);
+        open.events_until = Some(Box::new(until));
         true
     }
 }

@@ -36,7 +36,6 @@ impl Writer {
         self.db
             .prepare_cached("INSERT INTO members (chat, user, role, joined_at) VALUES (?1, ?2, 1, ?3)")?
             .execute(params![sql(chat.0), sql(create.user.0), at])?;
-        self.cache.joined(create.user, chat);
         let user_name = self.name_of(create.user)?;
         let head = ChatHead { chat, kind: ChatKind::Group, last_seq: 0 };
         Ok(Entered { user: create.user, user_name, head, at })
