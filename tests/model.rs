@@ -43,6 +43,17 @@ struct Run {
     chats: Vec<u64>,
     nonces: Vec<(usize, u64, String)>,
     step: usize,
+    /// What was to be seen last, for a failure.
+    expected: String,
+}
+
+impl Drop for Run {
+    #[allow(clippy::print_stderr, reason = "shown for a test that fails")]
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            eprintln!("in step {} was to be seen: {}", self.step, self.expected);
+        }
+    }
 }
 
 #[test]
@@ -73,6 +84,7 @@ impl Run {
             chats: vec![ALL, 0, 999_999, u64::MAX],
             nonces: Vec::new(),
             step: 0,
+            expected: String::new(),
         };
         for (user, name) in NAMES.into_iter().enumerate() {
             let peer = Peer::named(&run.server, name);
@@ -150,6 +162,7 @@ impl Run {
     fn settle(&mut self) {
         for (id, lines) in std::mem::take(&mut self.world.due) {
             for line in lines {
+                self.expected = format!("{line}, by device {id}");
                 let frame = self.next(id);
                 self.check(id, frame, &line);
             }

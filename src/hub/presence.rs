@@ -37,6 +37,10 @@ impl Hub {
     /// Tells those who share a chat with a user, if the user is seen otherwise than before. A user without a
     /// connection has no chats here, so whoever ends the last one says which they were.
     pub(super) fn tell_presence(&self, user: UserId, name: &str, gone_from: &[ChatId]) {
+        if self.is_stopping.load(Ordering::SeqCst) {
+            // Everybody goes at once: whoever heard of it would be gone too.
+            return;
+        }
         let mut told = lock(&self.told);
         let directory = self.directory();
         let is = presence(&directory, user);
