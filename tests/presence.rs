@@ -221,19 +221,22 @@ fn a_flood_of_events_is_ignored_beyond_what_people_do() {
 
 #[test]
 fn whatever_the_devices_do_at_once_what_is_told_last_is_the_truth() {
+    const ROUNDS: usize = 150;
     const DEVICES: usize = 4;
     let server = Server::start();
-    let (mut aya, bo, _) = friends(&server);
+    let (mut aya, mut bo, _) = friends(&server);
+    is(&mut bo, OFFLINE);
+    expect_presence(&mut aya, "Bo", OFFLINE);
     let mut seeds = random::Random::new();
-    let mut told = Vec::new();
-    for _ in 0..25 {
+    let mut told = vec![OFFLINE];
+    for _ in 0..ROUNDS {
         std::thread::scope(|scope| {
             for _ in 0..DEVICES {
                 let mut random = random::Random::from(seeds.number());
                 let (bo, server) = (&bo, &server);
                 scope.spawn(move || {
                     let mut device = bo.again(server);
-                    for _ in 0..random.below(4) {
+                    for _ in 0..random.below(8) {
                         is(&mut device, random.pick(&[OFFLINE, ONLINE, AWAY]));
                     }
                     device.bye();
@@ -244,7 +247,8 @@ fn whatever_the_devices_do_at_once_what_is_told_last_is_the_truth() {
             |frame| matches!(frame, Frame::Presence(_)),
             |frame| told.extend(if let Frame::Presence(event) = frame { Some(event.presence) } else { None }),
         );
-        assert!(told.last().is_none_or(|last| *last == ONLINE), "one device stays, and is online: {told:?}");
+        assert_eq!(told.last(), Some(&OFFLINE), "one device stays, and does not want to be seen: {told:?}");
         assert!(told.windows(2).all(|two| two[0] != two[1]), "nothing is told twice: {told:?}");
     }
+    assert!(told.len() > 2 * ROUNDS, "in each round somebody came and went: {told:?}");
 }
