@@ -5,8 +5,9 @@
 //! when it has reached the chat's head it turns live, in one step, under the chat's lock. SYNC is "be behind
 //! from here", a full outbox is "be behind from now". `Off`: the connection asked for no live messages.
 //!
-//! Locks, in this order: what was told of presence, the directory, a chat, an outbox. None is held while anything is waited for. The
-//! committed come from one thread, in order, so a chat's head is exactly what has been delivered.
+//! Locks, in this order: what was told of presence, the directory, a chat, an outbox. None is held while
+//! anything is waited for. The committed come from one thread, in order, so a chat's head is exactly what has
+//! been delivered.
 //!
 //! The hub knows no SQL and no socket, and forgets everything with the process.
 
