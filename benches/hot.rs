@@ -101,7 +101,7 @@ const GREETING: Greeting =
 
 /// A connection that has logged in and is in the room, with all of its login sent.
 fn member(hub: &Hub, number: u64) -> Arc<Link> {
-    let link = hub.enter();
+    let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
     let greeted =
         Greeted { version: 1, zone: chrono_tz::UTC, inline_limit: 0, live: true, new_token: "token".into() };
     link.greeted.set(greeted).unwrap();

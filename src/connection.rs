@@ -11,6 +11,7 @@ mod input;
 mod output;
 mod queries;
 
+use crate::auth::Auth;
 use crate::clock;
 use crate::delivery::{self, Segment};
 use crate::error::Refusal;
@@ -18,12 +19,13 @@ use crate::hub::{Due, Hub, Link};
 use crate::id::{Now, Seq};
 use crate::outbox::Held;
 use crate::permits::Permits;
-use crate::session::{Effect, Notice, Rules, Session};
+use crate::session::{Effect, Notice, Proven, Rules, Session};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
+use crate::warden::Warden;
 use body::Body;
 use chatwire_codec::frame::kind::FETCH;
-use chatwire_codec::{Decoder, Limits};
+use chatwire_codec::{Code, Decoder, Limits};
 use fetch::Fetches;
 use input::Input;
 use output::Output;
@@ -37,6 +39,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Sleep;
+use tokio_util::task::AbortOnDropHandle;
 
 /// Bytes of text of one page for a connection that is behind.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -58,6 +61,10 @@ pub struct Shared {
     pub media: Arc<MediaStore>,
     /// Messages in flight.
     pub permits: Permits,
+    /// Who knows whether a password is right.
+    pub auth: Arc<Auth>,
+    /// Who knows whom not to let in.
+    pub warden: Arc<Warden>,
     /// What sessions go by.
     pub rules: Arc<Rules>,
     /// What the decoder goes by.
@@ -78,7 +85,11 @@ pub async fn serve<S>(shared: Arc<Shared>, stream: S, origin: Origin, accepted: 
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let link = shared.hub.enter();
+    let link = shared.hub.enter(origin.address.ip());
+    // Looked at behind the entry, so that nobody comes in between a new ban and its end of who is in.
+    if let Err(refusal) = shared.warden.admit(link.address) {
+        link.outbox.notify(Notice::Banned(refusal));
+    }
     log::debug!("connection {}: from {}", link.id, origin.address);
     let member = Member { shared: shared.clone(), link };
     let mut stream = stream;
@@ -118,6 +129,7 @@ struct Connection<'a, S> {
     hold: Option<Hold>,
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
+    proof: Option<AbortOnDropHandle<Result<Proven, Refusal>>>,
     query: Option<JoinHandle<Answer>>,
     page: Option<JoinHandle<Option<Page>>>,
     timer: Pin<Box<Sleep>>,
@@ -153,6 +165,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             fetches: None,
             hold: None,
             blocked: None,
+            proof: None,
             query: None,
             page: None,
             timer: Box::pin(tokio::time::sleep_until(accepted.into())),
@@ -188,6 +201,13 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             self.session.handle_answered(taken.answered);
         }
         for notice in taken.notices {
+            let notice = match notice {
+                // A token that is not good.
+                Notice::LoginRefused(why) if why.code == Code::Unauthenticated => {
+                    Notice::LoginRefused(self.shared.auth.failed(self.link.address, why))
+                }
+                other => other,
+            };
             self.session.handle_notice(now, notice);
         }
     }
@@ -222,6 +242,10 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             Effect::Ping(frames) => self.output.urgent(&frames, true),
             // Set once: a session says HELLO once.
             Effect::Greet(greeted) => drop(self.link.greeted.set(greeted)),
+            Effect::Prove(claim) => {
+                let proof = self.shared.auth.clone().prove(claim, self.link.address);
+                self.proof = Some(AbortOnDropHandle::new(tokio::spawn(proof)));
+            }
             Effect::Submit(op) => self.submit(op),
             Effect::Query(query) => {
                 let (shared, budget) = (self.shared.clone(), self.link.outbox.budget().clone());
@@ -276,6 +300,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved =
             self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
+        moved |= self.poll_proof(cx, now.instant);
         if let Some(body) = &mut self.body
             && let Poll::Ready(result) = body.poll(cx)
         {
@@ -310,6 +335,14 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         if let Some(blocked) = self.blocked.take() {
             self.shared.store.submit(blocked.op);
         }
+        true
+    }
+
+    fn poll_proof(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
+        let Some(proof) = &mut self.proof else { return false };
+        let Poll::Ready(proof) = Pin::new(proof).poll(cx) else { return false };
+        self.proof = None;
+        self.session.handle_proof(now, proof.unwrap_or_else(|_| Err(Refusal::internal())));
         true
     }
 

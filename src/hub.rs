@@ -12,6 +12,7 @@
 
 mod batch;
 mod directory;
+mod doors;
 mod subs;
 
 use crate::delivery::{self, Change, Segment};
@@ -28,6 +29,7 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -36,6 +38,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub struct Link {
     /// Which.
     pub id: ConnId,
+    /// Where its other end is.
+    pub address: IpAddr,
     /// What it is to send and to know.
     pub outbox: Outbox,
     /// Set before the login is asked for.
@@ -49,9 +53,10 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(id: ConnId, budget: Arc<Budget>) -> Self {
+    fn new(id: ConnId, address: IpAddr, budget: Arc<Budget>) -> Self {
         Link {
             id,
+            address,
             outbox: Outbox::new(budget),
             greeted: OnceLock::new(),
             user: OnceLock::new(),
@@ -120,6 +125,8 @@ pub struct Hub {
     directory: Mutex<Directory>,
     batch: Mutex<Batch>,
     is_stopping: AtomicBool,
+    /// Whether an [`Op::Chores`] is on its way.
+    has_chores: AtomicBool,
 }
 
 /// A page that is due.
@@ -155,13 +162,14 @@ impl Hub {
             directory: Mutex::default(),
             batch: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            has_chores: AtomicBool::new(false),
         }
     }
 
     /// A new connection.
-    pub fn enter(&self) -> Arc<Link> {
+    pub fn enter(&self, address: IpAddr) -> Arc<Link> {
         let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
-        let link = Arc::new(Link::new(id, self.budget.clone()));
+        let link = Arc::new(Link::new(id, address, self.budget.clone()));
         self.directory().links.insert(id, link.clone());
         if self.is_stopping.load(Ordering::SeqCst) {
             link.outbox.notify(Notice::Shutdown);
@@ -319,6 +327,7 @@ impl Hub {
             Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),
             Committed::Sync(conn, req, result) => self.synced(conn, req, result),
+            Committed::Chores(chores) => self.chores_done(&chores),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, None)),
         }
     }

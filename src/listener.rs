@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 /// Connections that may wait for a place; more are turned away at once.
 const WAITING: usize = 1024;
-/// Connections that are being told that there is no place; more are closed without a word.
+/// Connections that are being told why they are not let in; more are closed without a word.
 const TURNED_AWAY: usize = 256;
 /// How long the acceptor rests when the system gives it no connection, as when descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
@@ -78,13 +78,18 @@ async fn admit(
     stop: CancellationToken,
     accepted: Instant,
 ) {
+    // Whoever is banned takes nobody's place.
+    if let Err(refusal) = shared.warden.admit(peer.ip()) {
+        let Ok(_telling) = door.telling.try_acquire() else { return };
+        return Box::pin(turn_away(stream, &refusal)).await;
+    }
     let place = match door.places.clone().try_acquire_owned() {
         Ok(place) => place,
         Err(_) => match Box::pin(wait(&door, &stop)).await {
             Some(place) => place,
             None => {
                 let Ok(_telling) = door.telling.try_acquire() else { return };
-                return Box::pin(turn_away(stream)).await;
+                return Box::pin(turn_away(stream, &no_place())).await;
             }
         },
     };
@@ -106,13 +111,14 @@ async fn wait(door: &Door, stop: &CancellationToken) -> Option<tokio::sync::Owne
     }
 }
 
-async fn turn_away(mut stream: TcpStream) {
-    let refusal = Refusal {
-        retry_ms: 5_000,
-        ..Refusal::new(Code::Busy, "the server has no place for another connection; come back later")
-    };
+fn no_place() -> Refusal {
+    let text = "the server has no place for another connection; come back later";
+    Refusal { retry_ms: 5_000, ..Refusal::new(Code::Busy, text) }
+}
+
+async fn turn_away(mut stream: TcpStream, why: &Refusal) {
     let mut frames = Vec::new();
-    delivery::error(&mut frames, delivery::ABOUT_NOTHING, 0, &refusal);
+    delivery::error(&mut frames, delivery::ABOUT_NOTHING, 0, why);
     // Whoever does not listen has gone away already.
     let _ = stream.write_all(&frames).await;
     connection::close(stream).await;
