@@ -168,7 +168,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let data = dir.path().to_owned();
         let clock: crate::store::sqlite::Clock = Arc::new(clock::wall);
-        Admin::open(&data, clock.clone()).unwrap().add_user("Ann", &hash("secret").unwrap()).unwrap();
+        Admin::open_or_make(&data, clock.clone()).unwrap().add_user("Ann", &hash("secret").unwrap()).unwrap();
         let options = Options { data, durability: Durability::Normal, readers: 4, clock };
         (Arc::new(Auth::new(Arc::new(SqliteStore::open(options).unwrap()))), dir)
     }

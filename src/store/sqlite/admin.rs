@@ -20,9 +20,9 @@ use std::time::Duration;
 
 /// Bans of addresses: more would make each look for one slow to load, and are a firewall's work.
 const ADDRESS_BANS: i64 = 10_000;
-/// How often, and how many times, it is looked whether the server has acted: five seconds in all.
+/// How often, and how many times, it is looked whether the server has acted: three seconds in all.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
-const LOOKS: u32 = 250;
+const LOOKS: u32 = 150;
 
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -33,6 +33,9 @@ pub enum AdminError {
     /// The database.
     #[error("the database failed: {0}")]
     Sqlite(#[from] rusqlite::Error),
+    /// There is nothing there.
+    #[error("{}: there is no data of a Chatwire server in this folder; name another with --data", .0.display())]
+    NoData(PathBuf),
     /// A rule.
     #[error("{0}")]
     Refused(Box<str>),
@@ -129,11 +132,22 @@ pub struct Admin {
 }
 
 impl Admin {
-    /// Opens the data; makes it if there is none yet.
+    /// Opens the data.
+    ///
+    /// # Errors
+    /// When there is none, another version of the server works on it, or the disk fails.
+    pub fn open(data: &Path, clock: Clock) -> Result<Admin, AdminError> {
+        if !open::database(data).exists() {
+            return Err(AdminError::NoData(data.to_owned()));
+        }
+        Admin::open_or_make(data, clock)
+    }
+
+    /// Opens the data, and makes it if there is none yet.
     ///
     /// # Errors
     /// When another version of the server works on it, or the disk fails.
-    pub fn open(data: &Path, clock: Clock) -> Result<Admin, AdminError> {
+    pub fn open_or_make(data: &Path, clock: Clock) -> Result<Admin, AdminError> {
         let db = open::admin(data)?;
         Ok(Admin { db, data: data.to_owned(), clock })
     }
@@ -273,9 +287,10 @@ impl Admin {
     /// Keeps somebody out. A ban of the same takes the place of the earlier one.
     ///
     /// # Errors
-    /// When there is no such user, or there are too many bans.
+    /// When there is no such user, the reason is no line of at most 255 bytes, or there are too many bans.
     pub fn ban(&mut self, whom: &Whom, ban: &Ban) -> Result<Effect, AdminError> {
         let now = (self.clock)();
+        let reason = names::label(&ban.reason)?;
         self.order(|db| {
             remove_ban(db, whom)?;
             let (user, address) = match whom {
@@ -289,7 +304,7 @@ impl Admin {
             }
             db.execute(
                 "INSERT INTO bans (user, address, reason, created_at, until) VALUES (?1, ?2, ?3, ?4, ?5)",
-                params![user.map(|user| sql(user.0)), address, ban.reason, now, ban.until],
+                params![user.map(|user| sql(user.0)), address, reason, now, ban.until],
             )?;
             Ok(leave_order(db, user)?)
         })
