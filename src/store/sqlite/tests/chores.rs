@@ -93,8 +93,8 @@ fn a_deleted_user_leaves_all_rooms_and_keeps_the_name() {
     assert_eq!(chores.ended, [(ann, Farewell::Kicked)]);
     let left: Vec<_> = chores.left.iter().map(|left| (left.user, &*left.user_name, left.chat)).collect();
     assert_eq!(left, [(ann, "Ann", tea)]);
-    let said = rig.all_of(tea);
-    assert_eq!((said.len(), &*said[0].user_name), (1, "Ann"), "what was said to others stays");
+    let kept = rig.all_of(tea);
+    assert_eq!((kept.len(), &*kept[0].user_name), (1, "Ann"), "what was said to others stays");
     assert!(rig.all_of(home).is_empty());
     assert_eq!(rig.login(token("Ann"), "phone", 9).unwrap_err().code, Code::Unauthenticated);
     assert_eq!(
