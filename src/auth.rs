@@ -248,6 +248,20 @@ mod tests {
         assert_eq!(told, FAILURES);
     }
 
+    /// On a runtime of one thread.
+    #[tokio::test]
+    async fn who_is_looked_at_holds_nobody_up() {
+        let (auth, _dir) = auth();
+        let looked_at = tokio::spawn(async move { prove(&auth, HERE, claim("ann", "secret", false)).await });
+        let mut turns = 0;
+        while !looked_at.is_finished() {
+            tokio::task::yield_now().await;
+            turns += 1;
+        }
+        looked_at.await.unwrap().unwrap();
+        assert!(turns > 100, "{turns}");
+    }
+
     #[tokio::test]
     async fn only_so_many_wait_for_their_turn() {
         let (auth, _dir) = auth();
