@@ -102,8 +102,15 @@ const GREETING: Greeting =
 /// A connection that has logged in and is in the room, with all of its login sent.
 fn member(hub: &Hub, number: u64) -> Arc<Link> {
     let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
-    let greeted =
-        Greeted { version: 1, zone: chrono_tz::UTC, inline_limit: 0, live: true, new_token: "token".into() };
+    let greeted = Greeted {
+        version: 1,
+        zone: chrono_tz::UTC,
+        inline_limit: 0,
+        live: true,
+        at: 0,
+        token: [0; 32],
+        new_token: "token".into(),
+    };
     link.greeted.set(greeted).unwrap();
     let login = LoggedIn {
         user: UserId(100 + number),

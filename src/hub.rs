@@ -191,6 +191,7 @@ impl Hub {
     /// The end of a connection. If it was the user's last, the store is told.
     pub fn leave(&self, link: &Link) {
         self.mute(link);
+        self.used(link);
         let mut directory = self.directory();
         directory.links.remove(&link.id);
         let Some(&(user, _)) = link.user() else { return };
@@ -322,7 +323,7 @@ impl Consumer for Hub {
 impl Hub {
     fn apply(&self, committed: Committed) {
         match committed {
-            Committed::Append(_) => {}
+            Committed::Append(_) | Committed::Used => {}
             Committed::Login(conn, result) => self.logged_in(conn, result),
             Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),

@@ -2,14 +2,26 @@
 
 use super::{Hub, Link};
 use crate::error::Refusal;
-use crate::id::UserId;
+use crate::id::{Micros, UserId};
 use crate::session::Notice;
-use crate::store::{Chores, Farewell};
+use crate::store::{Chores, Farewell, Op};
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+/// A connection that lasts so long counts as a use of its token at its end too.
+const LONG: Micros = 24 * 3600 * 1_000_000;
+
 impl Hub {
+    /// A connection has ended that may have used its token all the time.
+    pub(super) fn used(&self, link: &Link) {
+        if let (Some(_), Some(greeted)) = (link.user(), link.greeted.get())
+            && (self.now)() - greeted.at >= LONG
+        {
+            self.store.submit(Op::Used { token: greeted.token });
+        }
+    }
+
     /// Notes that an [`Op::Chores`](crate::store::Op::Chores) is on its way; false if one is already.
     pub fn begin_chores(&self) -> bool {
         !self.has_chores.swap(true, Ordering::SeqCst)

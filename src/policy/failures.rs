@@ -117,8 +117,8 @@ mod tests {
     fn however_many_addresses_fail_only_so_many_are_remembered() {
         let now = Instant::now();
         let mut failures = failing(HOME, FAILURES, now + Duration::from_secs(1));
-        for n in 0..ADDRESSES as u32 + 100 {
-            failures.note(core::net::Ipv4Addr::from_bits(n).into(), now);
+        for address in (0..).map(core::net::Ipv4Addr::from_bits).take(ADDRESSES + 100) {
+            failures.note(address.into(), now);
         }
         assert_eq!(failures.of.len(), ADDRESSES);
         assert!(failures.admit(ip(HOME), now).is_err(), "the quiet go first");

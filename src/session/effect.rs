@@ -1,7 +1,7 @@
 //! What goes out of a session, and what comes in besides the client's bytes: its words with the rest of the house.
 
 use crate::error::Refusal;
-use crate::id::{ChatId, MediaId, Seq, UserId};
+use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::store::{Op, Target};
 use chatwire_codec::MediaKind;
 use chatwire_codec::frame::kind;
@@ -40,7 +40,7 @@ pub enum Effect {
 }
 
 /// Somebody who says to be the user of a name.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Claim {
     /// The name, as names are compared.
     pub key: Box<str>,
@@ -149,6 +149,10 @@ pub struct Greeted {
     pub inline_limit: u32,
     /// Whether live messages are wanted from chats that no SYNC has asked for.
     pub live: bool,
+    /// When it said so.
+    pub at: Micros,
+    /// The hash of the token that the connection uses: the one that it logs in with, or else the new one.
+    pub token: [u8; 32],
     /// The token to be given out if the login gives out one.
     pub new_token: Box<str>,
 }

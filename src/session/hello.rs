@@ -28,11 +28,13 @@ mod auth {
 #[derive(Debug)]
 pub(super) struct LoggingIn {
     zone: Tz,
-    /// The name that is to be registered.
-    name: Box<str>,
     device: Box<str>,
     /// The hash of the token that may be given out.
-    token_hash: [u8; 32],
+    new_token: [u8; 32],
+    /// The name that is to be registered.
+    name: Box<str>,
+    /// To be proven once more, should somebody else register the name in the meantime.
+    again: Option<Claim>,
 }
 
 /// What a connection says of itself.
@@ -45,32 +47,42 @@ enum Says {
 
 impl Session {
     pub(super) fn hello(&mut self, now: Now, hello: &frame::Hello<'_>) {
-        if let Err(refusal) = self.try_hello(hello) {
+        if let Err(refusal) = self.try_hello(now, hello) {
             self.fatal(now.instant, &refusal, kind::HELLO);
         }
     }
 
-    fn try_hello(&mut self, hello: &frame::Hello<'_>) -> Result<(), Refusal> {
+    fn try_hello(&mut self, now: Now, hello: &frame::Hello<'_>) -> Result<(), Refusal> {
         if hello.version == 0 {
             return Err(Refusal::new(Code::BadVersion, "this server speaks versions 1 to 1"));
         }
         let zone = self.rules.policy.admit_zone(hello.timezone)?;
         let device = names::label(hello.device)?;
         let who = self.says(hello)?;
-        let (new_token, token_hash) = new_token()?;
+        let (text, new_token) = new_token()?;
         self.timers.welcomed();
         self.effects.push_back(Effect::Greet(Greeted {
             version: hello.version.min(chatwire_codec::VERSION),
             zone,
             inline_limit: hello.inline_limit.min(MAX_INLINE),
             live: hello.flags & NO_LIVE == 0,
-            new_token,
+            at: now.wall,
+            token: match &who {
+                Says::Known(Who::Token { hash }) => *hash,
+                _ => new_token,
+            },
+            new_token: text,
         }));
-        let state = LoggingIn { zone, name: "".into(), device, token_hash };
+        let mut state = Box::new(LoggingIn { zone, device, new_token, name: Box::default(), again: None });
         match who {
-            Says::Known(who) => self.log_in(state, who),
+            Says::Known(who) => {
+                self.state = State::LoggingIn(state);
+                self.log_in(who);
+            }
             Says::Claims(name, claim) => {
-                self.state = State::LoggingIn(Box::new(LoggingIn { name, ..state }));
+                state.name = name;
+                state.again = claim.registers.then(|| claim.clone());
+                self.state = State::LoggingIn(state);
                 self.effects.push_back(Effect::Prove(claim));
             }
         }
@@ -79,21 +91,30 @@ impl Session {
 
     /// What came of [`Effect::Prove`].
     pub fn handle_proof(&mut self, now: Instant, proof: Result<Proven, Refusal>) {
-        let State::LoggingIn(state) = &mut self.state else { return };
-        let who = match proof {
-            Ok(Proven::Known(user, hash)) => Who::Password { user, hash },
-            Ok(Proven::New(hash)) => Who::Register { name: std::mem::take(&mut state.name), hash },
-            Err(refusal) => return self.fatal(now, &refusal, kind::HELLO),
-        };
-        let LoggingIn { zone, token_hash, .. } = **state;
-        let device = std::mem::take(&mut state.device);
-        self.log_in(LoggingIn { zone, name: "".into(), device, token_hash }, who);
+        let State::LoggingIn(state) = &self.state else { return };
+        match proof {
+            Ok(Proven::Known(user, hash)) => self.log_in(Who::Password { user, hash }),
+            Ok(Proven::New(hash)) => {
+                let name = state.name.clone();
+                self.log_in(Who::Register { name, hash });
+            }
+            Err(refusal) => self.fatal(now, &refusal, kind::HELLO),
+        }
     }
 
-    fn log_in(&mut self, mut state: LoggingIn, who: Who) {
-        let device = std::mem::take(&mut state.device);
-        let login = Login { conn: self.conn, who, device, new_token: state.token_hash };
-        self.state = State::LoggingIn(Box::new(state));
+    pub(super) fn login_refused(&mut self, now: Instant, refusal: &Refusal) {
+        if refusal.code == Code::Conflict
+            && let State::LoggingIn(state) = &mut self.state
+            && let Some(claim) = state.again.take()
+        {
+            return self.effects.push_back(Effect::Prove(claim));
+        }
+        self.fatal(now, refusal, kind::HELLO);
+    }
+
+    fn log_in(&mut self, who: Who) {
+        let State::LoggingIn(state) = &self.state else { return };
+        let login = Login { conn: self.conn, who, device: state.device.clone(), new_token: state.new_token };
         self.effects.push_back(Effect::Submit(Op::Login(login)));
     }
 

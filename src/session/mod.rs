@@ -226,7 +226,7 @@ impl Session {
     pub fn handle_notice(&mut self, now: Instant, notice: Notice) {
         match notice {
             Notice::Welcomed { user, name } => self.welcomed(user, name),
-            Notice::LoginRefused(refusal) => self.fatal(now, &refusal, kind::HELLO),
+            Notice::LoginRefused(refusal) => self.login_refused(now, &refusal),
             Notice::Joined(chat) => self.with_open(|open| open.current = Some(chat)),
             Notice::Left(chat) => self.with_open(|open| {
                 if open.current == Some(chat) {

@@ -40,6 +40,11 @@ pub enum Op {
         /// Who.
         user: UserId,
     },
+    /// A token was in use until now.
+    Used {
+        /// Its hash.
+        token: [u8; 32],
+    },
     /// What is due by itself or by the operator's commands: see [`Chores`]. Some of it; the rest is due still.
     Chores,
 }
@@ -181,6 +186,8 @@ pub enum Committed {
     /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
     /// start.
     Departed(UserId, Vec<Left>),
+    /// Of [`Op::Used`].
+    Used,
     /// Of [`Op::Chores`]. Nothing if the store failed: then it is due still.
     Chores(Chores),
 }

@@ -60,6 +60,17 @@ fn a_name_is_registered_as_it_is_spelled() {
 }
 
 #[test]
+fn a_name_that_another_registers_first_is_looked_at_again_once() {
+    let mut story = story();
+    claim(story.send(with_password(3)));
+    story.proof(Ok(Proven::New("hash".into())));
+    let taken = || Notice::LoginRefused(Refusal::new(Code::Conflict, "taken"));
+    assert_eq!(&*claim(story.notice(taken())).password.0, "sesame");
+    login(story.proof(Ok(Proven::Known(USER, "hash".into()))));
+    assert_eq!(ends_with_error(&story.notice(taken())), (Code::Conflict, 0, kind::HELLO));
+}
+
+#[test]
 fn where_nobody_may_register_a_wish_to_is_a_login() {
     let claim = claim(story_by(closed(), true).send(with_password(3)));
     assert_eq!((claim.registers, claim.wrong.code), (false, Code::Unauthenticated));

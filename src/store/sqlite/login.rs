@@ -62,6 +62,13 @@ impl Writer {
         Committed::Login(login.conn, self.settle(done))
     }
 
+    /// A token was in use until now. A failure is in the log; then it was used when it was used before.
+    pub(super) fn used(&mut self, token: &[u8; 32]) -> Committed {
+        let touched = self.touch(token, self.now());
+        let _ = self.settle(touched);
+        Committed::Used
+    }
+
     /// Makes the chat of two users, with both in it; with the assistant, the other's home, which only that
     /// one is a member of.
     pub(super) fn open_pair(&mut self, kind: ChatKind, one: UserId, other: UserId) -> Done<ChatId> {

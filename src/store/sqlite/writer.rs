@@ -262,6 +262,7 @@ impl Writer {
             Op::Leave(leave) => self.leave(&leave),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
+            Op::Used { token } => self.used(&token),
             Op::Chores => self.chores(|user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {
@@ -391,6 +392,7 @@ impl Committed {
             Committed::Leave(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
+            Committed::Used => {}
             Committed::Chores(chores) => *chores = Chores::default(),
         }
     }
@@ -408,6 +410,7 @@ fn untried(op: &Op) -> Committed {
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
+        Op::Used { .. } => Committed::Used,
         Op::Chores => Committed::Chores(Chores::default()),
     }
 }

@@ -80,6 +80,18 @@ fn a_token_that_was_not_used_for_thirty_days_is_forgotten() {
 }
 
 #[test]
+fn a_token_counts_from_the_end_of_a_long_connection() {
+    let mut rig = Rig::new();
+    let ann = rig.user("ann", "hash");
+    rig.pass(40 * DAY);
+    assert!(matches!(rig.ask(Op::Used { token: [token_of("ann"); 32] }), Committed::Used));
+    rig.depart(ann);
+    rig.pass(30 * DAY);
+    rig.chores();
+    rig.login(token("ann"), "phone", 9).expect("thirty days behind its last use");
+}
+
+#[test]
 fn a_deleted_user_leaves_all_rooms_and_keeps_the_name() {
     let mut rig = Rig::new();
     let (ann, bob) = (rig.user("Ann", "hash"), rig.user("bob", "hash"));
