@@ -22,7 +22,7 @@ impl Hub {
         }
     }
 
-    /// Notes that an [`Op::Chores`](crate::store::Op::Chores) is on its way; false if one is already.
+    /// Notes that an [`Op::Chores`] is on its way; false if one is already.
     pub fn begin_chores(&self) -> bool {
         !self.has_chores.swap(true, Ordering::SeqCst)
     }

@@ -1,7 +1,7 @@
 //! What the operator's commands read and change in the data folder, while a server works on it or none does.
 //!
 //! They touch only rows that the writer remembers nothing of: users, tokens, bans. What follows for
-//! connections, memberships and chats is left to the server as an order (see [`super::chores`]), in the same
+//! connections, memberships and chats is left to the server as an order (see `chores`), in the same
 //! transaction. A server that runs carries it out within a second, one that does not when it starts.
 
 use super::bans::ban_at;
