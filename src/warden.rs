@@ -57,14 +57,12 @@ impl Warden {
 
     fn look(&self, hub: &Hub) {
         // What fails is in the log, and is tried again in the next round.
-        if !matches!(self.store.has_chores(), Ok(true)) || !hub.begin_chores() {
-            return;
+        let Ok(Some(due)) = self.store.due_chores() else { return };
+        // Before the order of a ban is gone: by then it is in force.
+        *self.bans.write().unwrap_or_else(PoisonError::into_inner) = due.bans;
+        hub.end_where(|address| self.admit(address).err());
+        if hub.begin_chores() {
+            self.store.submit(Op::Chores { upto: due.upto });
         }
-        // Before the order is gone: by then the ban is in force.
-        if let Ok(bans) = self.store.bans() {
-            *self.bans.write().unwrap_or_else(PoisonError::into_inner) = bans;
-            hub.end_where(|address| self.admit(address).err());
-        }
-        self.store.submit(Op::Chores);
     }
 }

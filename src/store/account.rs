@@ -3,6 +3,7 @@
 use super::{ChatHead, Left};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, UserId};
+use crate::policy::bans::Bans;
 use chatwire_codec::Code;
 use std::sync::Arc;
 
@@ -71,6 +72,15 @@ pub struct Account {
     /// The hash of the password; `None`: nobody can log in to it with one. A guest, a user that was deleted or
     /// that the operator has disabled.
     pub password: Option<Box<str>>,
+}
+
+/// That there is something to do for an [`Op::Chores`](super::Op::Chores).
+#[derive(Debug)]
+pub struct DueChores {
+    /// The last order of the operator's commands.
+    pub upto: u64,
+    /// The addresses that are banned, as of that order.
+    pub bans: Bans,
 }
 
 /// What came of [`Op::Chores`](super::Op::Chores): guests that are over were retired, tokens that are over

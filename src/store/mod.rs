@@ -17,7 +17,7 @@ use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 pub(crate) use account::wrong_password;
-pub use account::{Account, Chores, Farewell, LoggedIn, Login, Who};
+pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 use std::sync::Arc;
 
@@ -46,7 +46,10 @@ pub enum Op {
         token: [u8; 32],
     },
     /// What is due by itself or by the operator's commands: see [`Chores`]. Some of it; the rest is due still.
-    Chores,
+    Chores {
+        /// Orders of the operator's commands behind this one wait for the next time.
+        upto: u64,
+    },
 }
 
 /// Where a message is to go.
@@ -464,11 +467,11 @@ pub trait Store: Send + std::marker::Sync {
     /// `internal`.
     fn bans(&self) -> Result<Bans, Refusal>;
 
-    /// Whether an [`Op::Chores`] would find anything to do.
+    /// What an [`Op::Chores`] would find to do; `None`: nothing.
     ///
     /// # Errors
     /// `internal`.
-    fn has_chores(&self) -> Result<bool, Refusal>;
+    fn due_chores(&self) -> Result<Option<DueChores>, Refusal>;
 }
 
 /// What a client is told when the disk is full, be it of a row or of a file.

@@ -9,21 +9,23 @@ use super::login::{GUEST_LIFE, TOKEN_LIFE};
 use super::membership::passing;
 use super::writer::Writer;
 use crate::id::{ChatId, Micros, UserId};
-use crate::store::{Chores, Committed, Farewell};
+use crate::store::{Chores, Committed, DueChores, Farewell};
 use rusqlite::{Connection, params};
 
 /// How long the name of a guest stays taken behind the end of its token.
 const NAME_KEPT: Micros = TOKEN_LIFE;
-/// Orders in one transaction: what waits behind it waits no longer than it takes.
-const ORDERS: i64 = 16;
+/// Orders that are looked at in one transaction: what waits behind it waits no longer than it takes.
+const ORDERS: i64 = 256;
 /// Messages of home chats that are deleted in one transaction, for the same reason.
 const MESSAGES: usize = 2000;
-/// Guests, names and tokens in one transaction.
+/// Guests who are retired at once. Fewer than [`ORDERS`], so that no command of the operator's waits behind them.
+const GUESTS: i64 = 64;
+/// Names and tokens in one transaction.
 const ROWS: i64 = 256;
 
 /// Whether there is anything to do.
-pub(super) fn has_any(db: &Connection, now: Micros) -> Done<bool> {
-    let has = db
+pub(super) fn due(db: &Connection, now: Micros) -> Done<Option<DueChores>> {
+    let has_any: bool = db
         .prepare_cached(
             "SELECT EXISTS (SELECT 1 FROM orders)
                  OR EXISTS (SELECT 1 FROM users WHERE kind = 0 AND deleted_at IS NULL AND last_seen < ?1)
@@ -35,15 +37,22 @@ pub(super) fn has_any(db: &Connection, now: Micros) -> Done<bool> {
         .query_row(params![now - GUEST_LIFE, now - GUEST_LIFE - NAME_KEPT, now - TOKEN_LIFE], |row| {
             row.get(0)
         })?;
-    Ok(has)
+    if !has_any {
+        return Ok(None);
+    }
+    let upto =
+        db.prepare_cached("SELECT coalesce(max(id), 0) FROM orders")?.query_row([], |row| id_at(row, 0))?;
+    Ok(Some(DueChores { upto, bans: bans::of_addresses(db)? }))
 }
 
 impl Writer {
-    pub(super) fn chores(&mut self, is_online: impl Fn(UserId) -> bool) -> Committed {
+    pub(super) fn chores(&mut self, upto: u64, is_online: impl Fn(UserId) -> bool) -> Committed {
         let done = self.atomically(|writer| {
             let now = writer.now();
-            let chores = writer.obey(now)?;
-            writer.retire_guests(now, is_online)?;
+            let (chores, is_all) = writer.obey(upto, now)?;
+            if is_all {
+                writer.retire_guests(now, is_online)?;
+            }
             writer.free_names(now)?;
             writer.forget_tokens(now)?;
             Ok(chores)
@@ -52,25 +61,28 @@ impl Writer {
         Committed::Chores(self.settle(done).unwrap_or_default())
     }
 
-    fn obey(&mut self, now: Micros) -> Done<Chores> {
+    /// Carries out orders; and whether none is left.
+    fn obey(&mut self, upto: u64, now: Micros) -> Done<(Chores, bool)> {
         let orders: Vec<(i64, Option<i64>)> = self
             .db
-            .prepare_cached("SELECT id, user FROM orders ORDER BY id LIMIT ?1")?
-            .query_map(params![ORDERS], |row| Ok((row.get(0)?, row.get(1)?)))?
+            .prepare_cached("SELECT id, user FROM orders WHERE id <= ?1 ORDER BY id LIMIT ?2")?
+            .query_map(params![sql(upto), ORDERS], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut chores = Chores::default();
-        let mut messages = MESSAGES;
+        let (mut messages, mut done) = (MESSAGES, 0);
+        let found = orders.len();
         for (order, user) in orders {
             if let Some(user) = user.map(|id| UserId(id.cast_unsigned())) {
                 let banned = bans::of_user(&self.db, user, now)?;
                 chores.ended.push((user, banned.map_or(Farewell::Kicked, Farewell::Banned)));
                 if self.is_deleted(user)? && !self.clear(user, &mut chores, &mut messages)? {
-                    break;
+                    // What is left of it is for the next time; who is behind it is not to wait for that.
+                    continue;
                 }
             }
-            self.db.prepare_cached("DELETE FROM orders WHERE id = ?1")?.execute(params![order])?;
+            done += self.db.prepare_cached("DELETE FROM orders WHERE id = ?1")?.execute(params![order])?;
         }
-        Ok(chores)
+        Ok((chores, done == found && found < usize::try_from(ORDERS).unwrap_or(0)))
     }
 
     fn is_deleted(&self, user: UserId) -> Done<bool> {
@@ -116,7 +128,7 @@ impl Writer {
                 "SELECT id FROM users WHERE kind = 0 AND deleted_at IS NULL AND last_seen < ?1
                   ORDER BY last_seen LIMIT ?2",
             )?
-            .query_map(params![now - GUEST_LIFE, ROWS], |row| id_at(row, 0).map(UserId))?
+            .query_map(params![now - GUEST_LIFE, GUESTS], |row| id_at(row, 0).map(UserId))?
             .collect::<rusqlite::Result<_>>()?;
         for user in over {
             // Of who came back while nothing could be written, the row does not know.

@@ -26,7 +26,8 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    Account, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store, Target,
+    Account, DueChores, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store,
+    Target,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
@@ -196,7 +197,7 @@ impl Store for SqliteStore {
         query::read(&self.readers, bans::of_addresses)
     }
 
-    fn has_chores(&self) -> Result<bool, Refusal> {
-        query::read(&self.readers, |db| chores::has_any(db, (self.clock)()))
+    fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {
+        query::read(&self.readers, |db| chores::due(db, (self.clock)()))
     }
 }

@@ -117,8 +117,8 @@ impl Rig {
     /// Chores, until there are none; what came of them all.
     fn chores(&mut self) -> Chores {
         let mut all = Chores::default();
-        while self.store.has_chores().unwrap() {
-            match self.ask(Op::Chores) {
+        while self.store.due_chores().unwrap().is_some() {
+            match self.ask(Op::Chores { upto: u64::MAX }) {
                 Committed::Chores(Chores { ended, left }) => {
                     all.ended.extend(ended);
                     all.left.extend(left);

@@ -263,7 +263,7 @@ impl Writer {
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { token } => self.used(&token),
-            Op::Chores => self.chores(|user| batch.is_back(user)),
+            Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {
             batch.arrived.insert(login.user);
@@ -411,7 +411,7 @@ fn untried(op: &Op) -> Committed {
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,
-        Op::Chores => Committed::Chores(Chores::default()),
+        Op::Chores { .. } => Committed::Chores(Chores::default()),
     }
 }
 

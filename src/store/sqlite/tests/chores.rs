@@ -21,7 +21,7 @@ fn a_guest_who_is_over_is_retired_and_the_home_with_it() {
     rig.say(bob.user, all(), "hi all");
     rig.depart(bob.user);
     rig.pass(DAY);
-    assert!(!rig.store.has_chores().unwrap(), "within a day");
+    assert!(rig.store.due_chores().unwrap().is_none(), "within a day");
     rig.pass(SECOND);
     rig.online.lock().unwrap().insert(kay);
     assert_eq!(rig.chores().ended, [(bob.user, Farewell::Kicked)]);
@@ -130,17 +130,49 @@ fn a_large_home_is_deleted_in_many_transactions() {
     let of_home = "SELECT count(*) FROM messages";
     let mut admin = rig.admin();
     let command = std::thread::spawn(move || admin.delete("ann"));
-    while !rig.store.has_chores().unwrap() {
+    while rig.store.due_chores().unwrap().is_none() {
         std::thread::yield_now();
     }
     let mut left = vec![count(&rig, of_home)];
-    while rig.store.has_chores().unwrap() {
-        rig.ask(Op::Chores);
+    while rig.store.due_chores().unwrap().is_some() {
+        rig.ask(Op::Chores { upto: u64::MAX });
         left.push(count(&rig, of_home));
     }
     assert_eq!(left, [4001, 2001, 1, 0]);
     command.join().unwrap().unwrap();
     assert_eq!(count(&rig, "SELECT count(*) FROM chats WHERE kind = 0"), 0);
+}
+
+#[test]
+fn a_command_does_not_wait_for_a_large_home_to_be_deleted() {
+    let mut rig = Rig::new();
+    let (ann, bob) = (rig.user("ann", "hash"), rig.user("bob", "hash"));
+    for _ in 0..2001 {
+        rig.store.submit(Op::Append(said(ann, Target::Current(None), 0, "hi")));
+    }
+    (0..2001).for_each(|_| drop(stored(rig.outcome())));
+    rig.other().execute("UPDATE users SET deleted_at = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    for user in [ann, bob] {
+        rig.other().execute("INSERT INTO orders (user) VALUES (?1)", [user.0.cast_signed()]).unwrap();
+    }
+    match rig.ask(Op::Chores { upto: u64::MAX }) {
+        Committed::Chores(chores) => assert!(chores.ended.iter().any(|(user, _)| *user == bob), "{chores:?}"),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(count(&rig, "SELECT user FROM orders"), ann.0.cast_signed(), "only that is left");
+    rig.chores();
+}
+
+#[test]
+fn an_order_waits_until_its_bans_were_seen() {
+    let mut rig = Rig::new();
+    let order = "INSERT INTO orders (user) VALUES (NULL)";
+    rig.other().execute(order, []).unwrap();
+    let due = rig.store.due_chores().unwrap().unwrap();
+    rig.other().execute(order, []).unwrap();
+    rig.ask(Op::Chores { upto: due.upto });
+    assert_eq!(count(&rig, "SELECT count(*) FROM orders"), 1);
+    assert!(rig.store.due_chores().unwrap().unwrap().upto > due.upto);
 }
 
 #[test]
@@ -154,8 +186,8 @@ fn many_guests_are_retired_a_part_at_a_time() {
         )
         .unwrap();
     let retired = "SELECT count(*) FROM users WHERE deleted_at IS NOT NULL";
-    rig.ask(Op::Chores);
-    assert_eq!(count(&rig, retired), 256);
+    rig.ask(Op::Chores { upto: u64::MAX });
+    assert_eq!(count(&rig, retired), 64);
     rig.chores();
     assert_eq!(count(&rig, retired), 600);
     assert_eq!(count(&rig, "SELECT count(*) FROM users WHERE name_key LIKE 'g%'"), 0);
