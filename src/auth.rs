@@ -235,6 +235,23 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn who_waits_while_others_fail_waits_on() {
+        let (auth, _dir) = auth();
+        let turns = auth.turns.available_permits();
+        let all = auth.turns.clone().acquire_many_owned(u32::try_from(turns).unwrap()).await.unwrap();
+        let waits = {
+            let auth = auth.clone();
+            tokio::spawn(async move { prove(&auth, HERE, claim("ann", "secret", false)).await })
+        };
+        while auth.waiting.available_permits() == WAITING {
+            tokio::task::yield_now().await;
+        }
+        (0..FAILURES).for_each(|_| drop(auth.failed(HERE.parse().unwrap(), wrong_password())));
+        drop(all);
+        assert_eq!(waits.await.unwrap().unwrap_err().code, Code::RateLimited);
+    }
+
+    #[tokio::test]
     async fn guesses_that_are_made_at_once_tell_no_more_than_one_after_the_other() {
         let (auth, _dir) = auth();
         let guesses = (0..3 * FAILURES).map(|_| {

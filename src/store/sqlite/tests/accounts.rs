@@ -73,10 +73,14 @@ fn the_hundred_tokens_that_were_used_last_are_kept() {
         rig.login(password(ann, "hash"), "laptop", 100 + number).unwrap();
     }
     assert_eq!(rig.login(token("ann"), "phone", 0).unwrap_err().code, Code::Unauthenticated);
+    rig.login(password(ann, "hash"), "laptop", 250).unwrap();
+    rig.login(Who::Token { hash: [250; 32] }, "laptop", 0).expect("the newest, of the same moment as others");
+    rig.login(password(ann, "hash"), "laptop", 98).unwrap();
+    rig.login(Who::Token { hash: [98; 32] }, "laptop", 0).expect("the newest, of the same moment as others");
     rig.pass(SECOND);
-    rig.login(Who::Token { hash: [101; 32] }, "laptop", 0).unwrap();
+    rig.login(Who::Token { hash: [150; 32] }, "laptop", 0).unwrap();
     rig.login(password(ann, "hash"), "laptop", 99).unwrap();
-    rig.login(Who::Token { hash: [101; 32] }, "laptop", 0).expect("it was used since");
+    rig.login(Who::Token { hash: [150; 32] }, "laptop", 0).expect("it was used since");
     rig.login(Who::Token { hash: [99; 32] }, "laptop", 0).expect("the newest");
     assert_eq!(rig.admin().sessions("ann").unwrap().len(), 100);
 }
