@@ -8,10 +8,10 @@
 
 use bytes::Bytes;
 use chatwire::config::Durability;
-use chatwire::delivery::{self, Segment};
+use chatwire::delivery;
 use chatwire::hub::{Greeting, Hub, Link};
 use chatwire::id::{ChatId, UserId};
-use chatwire::outbox::Outbox;
+use chatwire::outbox::{Outbox, Queue};
 use chatwire::permits::Permits;
 use chatwire::session::Greeted;
 use chatwire::store::sqlite::{Options, SqliteStore};
@@ -20,7 +20,6 @@ use chatwire::store::{
     Outcome, Store, Target, Who,
 };
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use std::collections::VecDeque;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -35,7 +34,7 @@ fn outbox(c: &mut Criterion) {
     let mut group = c.benchmark_group("outbox");
     group.throughput(Throughput::Elements(STATUSES));
     let outbox = Outbox::new(Arc::default());
-    let mut taken = VecDeque::new();
+    let mut taken = Queue::default();
     group.bench_function("1000 STATUS", |b| {
         b.iter(|| {
             for nonce in 0..STATUSES {
@@ -62,9 +61,9 @@ fn outbox(c: &mut Criterion) {
 }
 
 /// What a connection's task does with what waits, without the writing.
-fn drain(outbox: &Outbox, taken: &mut VecDeque<Segment>) {
+fn drain(outbox: &Outbox, taken: &mut Queue) {
     let unsent = outbox.take_into(taken);
-    taken.clear();
+    *taken = Queue::default();
     outbox.sent(unsent);
 }
 
@@ -75,7 +74,7 @@ fn hub(c: &mut Criterion) {
         let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
         let hub = Hub::new(Arc::new(open(folder.path())), GREETING, Permits::new(1 << 20), None, || 0);
         let links: Vec<Arc<Link>> = (0..members).map(|n| member(&hub, n)).collect();
-        let mut taken = VecDeque::new();
+        let mut taken = Queue::default();
         let mut seq = 0;
         group.throughput(Throughput::Elements(RUN * members));
         group.bench_function(format!("64 texts to a room of {members}"), |b| {
@@ -120,7 +119,7 @@ fn member(hub: &Hub, number: u64) -> Arc<Link> {
         chats: vec![ChatHead { chat: ROOM, kind: ChatKind::Room, last_seq: 0 }],
     };
     hub.committed(&mut vec![Committed::Login(link.id, Ok(login))]);
-    drain(&link.outbox, &mut VecDeque::new());
+    drain(&link.outbox, &mut Queue::default());
     link
 }
 

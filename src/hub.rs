@@ -353,6 +353,8 @@ impl Hub {
             let text = format!("this user has {limit} connections already; close one of them first");
             return link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
         }
+        // Most users have one connection, and those who have more do not come and go by the thousand.
+        links.reserve_exact(1);
         links.push(link.clone());
         // Both are set once: a connection logs in once.
         let _ = link.user.set((login.user, login.name.clone()));
@@ -362,13 +364,6 @@ impl Hub {
         }
         drop(directory);
         link.outbox.notify(Notice::Welcomed { user: login.user, name: login.name });
-    }
-
-    /// The connection ended, or began to, before its login was known.
-    fn never_came(&self, user: UserId) {
-        if !self.is_online(user) {
-            self.store.submit(Op::Departed { user });
-        }
     }
 
     fn welcome(&self, out: &mut Vec<u8>, link: &Link, login: &LoggedIn) {

@@ -1,4 +1,4 @@
-//! The ends of connections that others have decided on: bans, kicks.
+//! The ends of connections: those that others have decided on (bans, kicks), and what is noted at one.
 
 use super::{Hub, Link};
 use crate::error::Refusal;
@@ -19,6 +19,13 @@ impl Hub {
             && (self.now)() - greeted.at >= LONG
         {
             self.store.submit(Op::Used { token: greeted.token });
+        }
+    }
+
+    /// The connection ended, or began to, before its login was known.
+    pub(super) fn never_came(&self, user: UserId) {
+        if !self.is_online(user) {
+            self.store.submit(Op::Departed { user });
         }
     }
 
