@@ -57,8 +57,8 @@ impl Session {
             return Err(Refusal::new(Code::BadVersion, "this server speaks versions 1 to 1"));
         }
         let zone = self.rules.policy.admit_zone(hello.timezone)?;
-        let device = names::label(hello.device)?;
         let who = self.says(hello)?;
+        let device = names::label(hello.device)?;
         let (text, new_token) = new_token()?;
         self.timers.welcomed();
         self.effects.push_back(Effect::Greet(Greeted {

@@ -89,7 +89,9 @@ fn a_proof_that_fails_ends_the_connection_with_its_reason() {
 #[test]
 fn no_secret_is_looked_at_that_came_in_the_clear() {
     for auth in [1, 2, 3, 9] {
-        let effects = story_by(rules(), false).send(with_password(auth));
+        // Nothing else is looked at before.
+        let hello = Hello { device: "a\nb", user: "a  b", ..with_password(auth) };
+        let effects = story_by(rules(), false).send(hello);
         assert_eq!(ends_with_error(&effects).0, Code::Unauthenticated);
         assert!(!effects.iter().any(|effect| matches!(effect, Effect::Prove(_) | Effect::Submit(_))));
     }
