@@ -2,6 +2,9 @@
 //!
 //! Run: `cargo run --release --example chat [-- --addr 127.0.0.1:8000 --name ann --timezone Asia/Tokyo]`
 //!
+//! `--register` makes an account of your name, and `--login` comes back to it: you are asked for the password, or
+//! it is the first line of what is piped in. With `--token-file FILE` you need neither the next time.
+//!
 //! You will see who you are, and then what others say, with the time where you are. What you type is said to
 //! the current chat: at first that is the one with the assistant, who answers. `/help` lists the commands,
 //! `/quit`, the end of the input and Ctrl-C leave. It works in a pipe too: `echo hello | … --example chat`.
@@ -47,6 +50,12 @@ struct Arguments {
     /// A file to keep a token in, so that you come back as the same user.
     #[arg(long)]
     token_file: Option<PathBuf>,
+    /// Make an account of your name. The password is asked for, or is the first line of standard input.
+    #[arg(long, requires = "name")]
+    register: bool,
+    /// Log in with the password of your account, also if the file has a token.
+    #[arg(long, requires = "name", conflicts_with = "register")]
+    login: bool,
 }
 
 #[tokio::main]
@@ -62,8 +71,10 @@ async fn main() -> ExitCode {
 }
 
 async fn run(arguments: Arguments, screen: &Screen) -> Result<(), Error> {
+    // Before anything else reads the input.
+    let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
     let mut lines = read_lines();
-    let options = options(&arguments, screen, &mut lines).await;
+    let options = options(&arguments, password, screen, &mut lines).await;
     let zone = options.timezone.parse().unwrap_or(Tz::UTC);
     let (client, events) = Client::connect(&arguments.addr, options).await?;
     let me = client.welcome();
@@ -104,12 +115,19 @@ fn ended(end: Option<End>) -> Result<(), Error> {
     }
 }
 
-async fn options(arguments: &Arguments, screen: &Screen, lines: &mut mpsc::Receiver<String>) -> Options {
+async fn options(
+    arguments: &Arguments,
+    password: Option<String>,
+    screen: &Screen,
+    lines: &mut mpsc::Receiver<String>,
+) -> Options {
     let system = || iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
     let timezone = arguments.timezone.clone().unwrap_or_else(system);
-    let login = match kept_token(arguments) {
-        Some(token) => Login::Token(token.into()),
-        None => Login::Guest,
+    let login = match (password, kept_token(arguments)) {
+        (Some(password), _) if arguments.register => Login::Register(password.into()),
+        (Some(password), _) => Login::Password(password.into()),
+        (None, Some(token)) => Login::Token(token.into()),
+        (None, None) => Login::Guest,
     };
     let name = match (&arguments.name, &login) {
         (Some(name), _) => name.clone(),
@@ -121,6 +139,18 @@ async fn options(arguments: &Arguments, screen: &Screen, lines: &mut mpsc::Recei
     };
     let device = "chat example".to_owned();
     Options { timezone, name, login, device, reply_references: true, ..Options::default() }
+}
+
+/// From the terminal without an echo, or the first line of what is piped in.
+fn read_password() -> Result<String, Error> {
+    let password = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password("Your password: ")
+    } else {
+        let mut line = String::new();
+        std::io::stdin().lock().take(LINE_BYTES).read_line(&mut line).map(|_| line)
+    };
+    let password = password.map_err(|_| Error::Invalid("no password could be read"))?;
+    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }
 
 fn kept_token(arguments: &Arguments) -> Option<String> {

@@ -3,11 +3,12 @@
 
 mod events;
 mod frames;
+mod login;
 mod times;
 
 use super::*;
 use crate::id::MediaId;
-use crate::store::{Append, Content, Media, Op, Target};
+use crate::store::{self, Append, Content, Media, Op, Target};
 use chatwire_codec::MediaKind;
 use chatwire_codec::frame::*;
 use chatwire_codec::{Payload, Rule};

@@ -264,7 +264,7 @@ fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
 }
 
 /// The chats that a guest is in only while connected.
-fn passing(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(ChatId, ChatKind)>> {
+pub(super) fn passing(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(ChatId, ChatKind)>> {
     db.prepare_cached(
         "SELECT c.id, c.kind FROM members m JOIN chats c ON c.id = m.chat
           WHERE m.user = ?1 AND c.kind IN (1, 2) ORDER BY c.id",

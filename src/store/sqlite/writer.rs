@@ -1,6 +1,6 @@
 //! The one thread that writes: takes what waits, carries it out in one transaction, commits once, and hands
 //! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::group`] and [`super::position`].
+//! [`super::group`], [`super::position`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -13,7 +13,9 @@ use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::store::media::Hold;
-use crate::store::{Append, Appended, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who};
+use crate::store::{
+    Append, Appended, Chores, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who,
+};
 use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
@@ -264,6 +266,8 @@ impl Writer {
             Op::Read(read) => self.read(read),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
+            Op::Used { token } => self.used(&token),
+            Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {
             batch.arrived.insert(login.user);
@@ -395,6 +399,8 @@ impl Committed {
             Committed::Read(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
+            Committed::Used => {}
+            Committed::Chores(chores) => *chores = Chores::default(),
         }
     }
 }
@@ -415,6 +421,8 @@ fn untried(op: &Op) -> Committed {
         Op::Read(read) => Committed::Read(read.conn, read.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
+        Op::Used { .. } => Committed::Used,
+        Op::Chores { .. } => Committed::Chores(Chores::default()),
     }
 }
 
