@@ -56,6 +56,6 @@ pub use options::{Login, Options, Secret, Welcome};
 pub use outgoing::{Body, Outgoing, OutgoingFile, Target};
 pub use request::{Chat, FetchReady, Joined, Left, List, Page, Participant, Request, Room};
 pub use sniff::kind_of;
-pub use steady::{News, NewsFeed, Setup, State, Steady};
+pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};
 pub use storage::{FileStorage, MemoryStorage, Storage};
 pub use transfer::Download;

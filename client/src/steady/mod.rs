@@ -19,7 +19,9 @@ use crate::client::{Client, Sending, unix_ms};
 use crate::core::Journey;
 use crate::error::{Error, Problem};
 use crate::kept::Parcel;
-use crate::limits::{ADDRESSES, NEWS, TEXT_BYTES, UNSENT_BYTES, UNSENT_MESSAGES};
+use crate::limits::{
+    ADDRESSES, BACKOFF_FIRST, BACKOFF_MOST, NEWS, TEXT_BYTES, UNSENT_BYTES, UNSENT_MESSAGES,
+};
 use crate::options::Options;
 use crate::outgoing::{Outgoing, OutgoingFile};
 use crate::request::{Joined, Left};
@@ -28,7 +30,7 @@ use chatwire_codec::frame;
 use std::collections::HashMap;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, oneshot, watch};
 
 /// JOIN's flag: the user stays in the connection's former room.
@@ -43,6 +45,30 @@ pub struct Setup {
     pub options: Options,
     /// Where the token, the positions and what is unsent are kept.
     pub storage: Box<dyn Storage>,
+    /// How long it waits between tries.
+    pub pace: Pace,
+}
+
+/// The pauses between tries: each is twice as long as the one before, and half of it is left to chance.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pace {
+    /// The first.
+    pub first: Duration,
+    /// The longest, unless the server wants a longer one.
+    pub most: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Pace { first: BACKOFF_FIRST, most: BACKOFF_MOST }
+    }
+}
+
+impl Setup {
+    /// One address, at the usual pace.
+    pub fn new(address: impl Into<String>, options: Options, storage: impl Storage) -> Self {
+        Setup { addresses: vec![address.into()], options, storage: Box::new(storage), pace: Pace::default() }
+    }
 }
 
 /// A client that never loses its place. It connects by itself and again and again, comes back as the same user,
@@ -174,7 +200,7 @@ impl Steady {
     /// # Errors
     /// [`Error::Storage`]; [`Error::Invalid`]: no address, or what no HELLO can say.
     pub async fn start(setup: Setup) -> Result<(Steady, NewsFeed), Error> {
-        let Setup { addresses, options, mut storage } = setup;
+        let Setup { addresses, options, mut storage, pace } = setup;
         if addresses.is_empty() || addresses.len() > ADDRESSES {
             return Err(Error::Invalid("a server has 1 to 16 addresses"));
         }
@@ -186,7 +212,7 @@ impl Steady {
             loading.await.map_err(lost)?.map_err(|error| Error::Storage(Problem::from(&error)))?;
 
         let first = State::Connecting { address: addresses[0].clone() };
-        let journey = Journey::new(addresses.clone(), options, kept, random, Instant::now());
+        let journey = Journey::new(addresses.clone(), options, pace, kept, random, Instant::now());
         let shared = Arc::new(Shared {
             journey: Mutex::new(journey),
             waiting: Mutex::default(),
@@ -251,7 +277,7 @@ impl Steady {
     async fn take(&self, parcel: Parcel, progress: Option<Progress>) -> Result<Sending, Error> {
         let shared = self.shared();
         let weight = u32::try_from(parcel.weight().max(1)).unwrap_or(u32::MAX);
-        let over = |_| Error::Over;
+        let over = |_| shared.journey().over().cloned().unwrap_or(Error::Over);
         let message = shared.messages.clone().acquire_owned().await.map_err(over)?;
         let bytes = shared.bytes.clone().acquire_many_owned(weight).await.map_err(over)?;
         let (reply, answer) = oneshot::channel();

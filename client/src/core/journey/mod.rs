@@ -31,7 +31,7 @@ use crate::kept::{Change, Identity, Kept, Parcel};
 use crate::limits::CHANGES;
 use crate::options::{Login, Options, Welcome};
 use crate::outgoing::Target;
-use crate::steady::{News, State};
+use crate::steady::{News, Pace, State};
 use places::Places;
 use std::time::Instant;
 
@@ -101,6 +101,7 @@ impl Journey {
     pub(crate) fn new(
         addresses: Vec<String>,
         options: Options,
+        pace: Pace,
         kept: Kept,
         random: u32,
         now: Instant,
@@ -111,7 +112,7 @@ impl Journey {
             phase: Phase::Due(now),
             address: 0,
             tried: 0,
-            backoff: Backoff::default(),
+            backoff: Backoff::new(pace),
             name_may_be_own: false,
             without_name: false,
             identity: kept.identity,

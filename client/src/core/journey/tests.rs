@@ -65,7 +65,7 @@ impl Story {
     fn with(addresses: &[&str], options: Options, kept: Kept) -> Story {
         let now = Instant::now();
         let addresses = addresses.iter().map(ToString::to_string).collect();
-        let journey = Journey::new(addresses, options, kept.clone(), 0, now);
+        let journey = Journey::new(addresses, options, Pace::default(), kept.clone(), 0, now);
         Story { journey, now, seen: Vec::new(), kept }
     }
 
