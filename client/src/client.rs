@@ -9,7 +9,7 @@ use crate::outgoing::{Outgoing, OutgoingFile};
 use crate::request::{Answer, Chat, Joined, Left, List, Page, Participant, Request, Room};
 use crate::sniff::{SNIFF_BYTES, kind_of};
 use crate::writer::{FileBody, Outbound};
-use chatwire_codec::{MediaKind, frame};
+use chatwire_codec::{MediaKind, Payload, frame};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -250,6 +250,29 @@ impl Client {
     /// As [`Client::request`].
     pub async fn cancel(&self, transfer: u32) -> Result<frame::Cancelled, Error> {
         self.request(frame::Cancel { transfer, ..frame::Cancel::default() }).await
+    }
+
+    /// Tells the others in a chat that the user is writing, or has stopped. Nothing answers it.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn typing(&self, chat: u64, on: bool) -> Result<(), Error> {
+        self.tell(&frame::Typing { chat, on: on.into(), ..frame::Typing::default() }).await
+    }
+
+    /// Tells others that this device is online (1) or away (2). Nothing answers it.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn presence(&self, presence: u8) -> Result<(), Error> {
+        self.tell(&frame::Presence { presence, ..frame::Presence::default() }).await
+    }
+
+    async fn tell<'a>(&self, event: &impl Payload<'a>) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes)?;
+        self.slot().await?.send(Outbound::Frames(bytes));
+        Ok(())
     }
 
     /// How long a PING takes to come back.

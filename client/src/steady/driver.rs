@@ -93,14 +93,14 @@ impl Driver {
                 () = closed(&mut self.closing), if handle.is_some() => {
                     // What is under way is still answered; nothing new goes out.
                     self.shared.client.send_replace(None);
-                    stop(feeding.take());
+                    stop(feeding.take()).await;
                     if let Some(client) = handle.take() {
                         tokio::spawn(client.bye());
                     }
                 }
             }
         };
-        stop(feeding);
+        stop(feeding).await;
         self.shared.client.send_replace(None);
         let random = random().unwrap_or(0);
         let mut journey = self.shared.journey();
@@ -171,9 +171,11 @@ async fn closed(closing: &mut watch::Receiver<bool>) {
     let _ = closing.wait_for(|closing| *closing).await;
 }
 
-fn stop(task: Option<tokio::task::JoinHandle<()>>) {
+/// Waits until it has stopped, so that it takes nothing that the next one should.
+async fn stop(task: Option<tokio::task::JoinHandle<()>>) {
     if let Some(task) = task {
         task.abort();
+        let _ = task.await;
     }
 }
 
