@@ -194,7 +194,8 @@ fn older_messages_are_asked_for_at_the_top_once_and_stand_before_the_others() {
     }
     let rows = shown(&mut model, 80, 24);
     assert!(has(&rows[..3], "message 1") && has(&rows[..4], "message 2"), "{rows:#?}");
-    assert_eq!(model.take_wishes(), []);
+    let older = |wish: &Wish| matches!(wish, Wish::Older { .. });
+    assert!(!model.take_wishes().iter().any(older), "there are none");
 }
 
 #[test]
@@ -222,7 +223,7 @@ fn a_refusal_takes_the_message_away_and_says_why() {
     model.taken(id, 99);
     let answer: Result<Status, Error> = Err(Error::Refused(refusal(Code::Forbidden)));
     model.news(News::Answered { nonce: 99, answer }, Instant::now());
-    let rows = shown(&mut model, 80, 24);
+    let rows = shown(&mut model, 160, 24);
     assert!(has(&rows, "Not sent. “good morning”: You may not do that here."), "{rows:#?}");
     assert!(!has(&rows, "you: good morning"));
 }
