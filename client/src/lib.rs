@@ -20,12 +20,41 @@
 //! # }
 //! ```
 //!
-//! Where things are: `core` decides and does no I/O (nonces, what waits for an answer, positions, the
-//! heartbeat); `connection` moves the bytes of one connection; `client` is the handle; `transfer` writes
-//! fetched media to files. Every bound is a constant in `limits`.
+//! A [`Client`] ends with its connection. A [`Steady`] makes one connection after the other, and never loses its
+//! place: it comes back with its token, sends what was not confirmed again, goes on with each chat where it stood,
+//! and keeps all that in a [`Storage`], over crashes of either side.
 //!
-//! What is lacking: reconnecting and resending by itself (see [`Client::positions`] and [`Outgoing::nonce`]
-//! for what a caller needs to do it), uploads in chunks, TLS and WebSocket.
+//! ```no_run
+//! use chatwire_client::{FileStorage, News, Options, Outgoing, Setup, State, Steady, Target};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let storage = FileStorage::open("place.jsonl")?;
+//! let setup = Setup::new("127.0.0.1:8000", Options::default(), storage);
+//! let (client, mut news) = Steady::start(setup).await?;
+//! // Kept from here on, and stored once, whatever happens in between.
+//! let sending = client.send(Outgoing::text(Target::Current, "hello")).await?;
+//! while let Some(news) = news.next().await {
+//!     match news {
+//!         News::State(State::Waiting { pause, why }) => eprintln!("again in {pause:?}: {why}"),
+//!         News::State(State::Failed(why)) => return Err(why.into()),
+//!         News::Message(message) => println!("{} in {}: {:?}", message.seq, message.chat, message.content),
+//!         News::Answered { nonce, .. } if nonce == sending.nonce() => break,
+//!         _ => {}
+//!     }
+//! }
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where things are: `core` decides and does no I/O: one connection (nonces, what waits for an answer, positions,
+//! the heartbeat) and, in `core::journey`, the way over many (when to connect, as whom, what to ask and send
+//! again). `connection` moves the bytes of one connection, `client` is its handle; `steady` makes the connections,
+//! `storage` keeps the place; `transfer` writes fetched media to files. Every bound is a constant in `limits`.
+//!
+//! What is lacking: uploads in chunks, TLS and WebSocket. A steady client has a place in a chat from the first
+//! message that it sees, sends or is told of there: what was said in a chat that began while it was away is
+//! found with [`Client::chats`] and [`Client::history`].
 
 mod client;
 mod connection;

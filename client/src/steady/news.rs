@@ -53,6 +53,13 @@ pub enum News {
         /// Where it stands, or why not.
         answer: Result<frame::Status, Error>,
     },
+    /// The user is in a room: because the program entered it, or because this client entered it again.
+    Entered {
+        /// The room.
+        chat: u64,
+        /// Its name, as it was first spelled.
+        room: String,
+    },
     /// Messages that the server keeps no longer, and that never came.
     Missed {
         /// Where.

@@ -137,6 +137,7 @@ impl Model {
             News::Message(message) => self.message(message),
             News::Answered { nonce, answer: Err(why) } => self.not_sent(|_, of| of == nonce, &why),
             News::Answered { .. } => {}
+            News::Entered { chat, room } => self.entitle(chat, Kind::Room, &room),
             News::Missed { chat, after, next } => {
                 let count = next.saturating_sub(after + 1);
                 self.chat(chat).note(format!("{count} messages are no longer kept."));
@@ -194,6 +195,9 @@ impl Model {
         let (id, seq, user) = (message.chat, message.seq, message.user);
         let is_mine = self.me.as_ref().is_some_and(|me| me.user == user);
         let is_here = self.current == id;
+        if !is_mine && self.chats.iter().all(|chat| chat.chat != id) {
+            self.unknown(&message);
+        }
         let chat = self.chat(id);
         if !is_here && !is_mine && seq > chat.newest {
             chat.unread += 1;
@@ -201,6 +205,16 @@ impl Model {
         chat.said(message, numbers);
         if is_here && !is_mine {
             self.read(id);
+        }
+    }
+
+    /// Something is said in a chat that is not listed yet.
+    fn unknown(&mut self, message: &Message) {
+        if self.no_lists {
+            // Where the server cannot say what it is, the one who speaks there is the best name for it.
+            self.entitle(message.chat, Kind::Direct, &message.user_name);
+        } else {
+            self.wishes.push(Wish::List);
         }
     }
 

@@ -166,6 +166,9 @@ fn a_server_without_lists_and_reading_is_asked_once() {
     model.news(News::State(State::Online(welcome())), Instant::now());
     model.news(News::Message(said(ROOM, 1, 2, "hi")), Instant::now());
     assert_eq!(model.take_wishes(), []);
+    // A chat that the server cannot name has the name of who speaks there.
+    model.news(News::Message(said(99, 1, 2, "psst")), Instant::now());
+    assert!(has(&shown(&mut model, 80, 24), "○ bo"));
 }
 
 #[test]

@@ -33,6 +33,7 @@ impl Journey {
                 // A guest's rooms end with the connection. Others would enter rooms that they left elsewhere.
                 let is_guest = self.identity.as_ref().is_some_and(|identity| identity.guest);
                 let again = is_guest && joined.room != EVERYBODY;
+                self.news.push(News::Entered { chat: joined.chat, room: joined.room.clone() });
                 self.places.joined(joined.chat, pos, if again { joined.room } else { String::new() });
             }
             Told::Left { chat } => self.forget(chat),
