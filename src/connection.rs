@@ -35,6 +35,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Sleep;
 
@@ -74,20 +75,55 @@ pub struct Origin {
 }
 
 /// Serves one connection, accepted at that moment, until it is over.
-pub async fn serve<S>(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant)
-where
-    S: AsyncRead + AsyncWrite + Unpin,
-{
-    let link = shared.hub.enter();
-    log::debug!("connection {}: from {}", link.id, origin.address);
-    let member = Member { shared: shared.clone(), link };
-    let mut stream = stream;
-    {
-        let mut connection = Connection::new(&member, &mut stream, origin, accepted);
-        std::future::poll_fn(|cx| connection.poll(cx)).await;
+///
+/// Not an `async fn`: what such a one is given and what it does next lie in it side by side, and there is one of
+/// these for every client that is connected.
+pub struct Serve<S> {
+    stage: Stage<S>,
+    /// The connection's place among those that may be, given back when all is over.
+    _place: OwnedSemaphorePermit,
+}
+
+#[expect(clippy::large_enum_variant, reason = "the large one is what it is nearly always")]
+enum Stage<S> {
+    Serving(Connection<S>),
+    Closing(Pin<Box<dyn Future<Output = ()> + Send>>),
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Serve<S> {
+    /// Enters the hub.
+    pub fn new(
+        shared: Arc<Shared>,
+        stream: S,
+        origin: Origin,
+        accepted: Instant,
+        place: OwnedSemaphorePermit,
+    ) -> Self {
+        let connection = Connection::new(shared, stream, origin, accepted);
+        Serve { stage: Stage::Serving(connection), _place: place }
     }
-    drop(member);
-    close(stream).await;
+}
+
+impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Serve<S> {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        if let Stage::Serving(connection) = &mut self.stage {
+            ready!(connection.poll(cx));
+            let Stage::Serving(connection) =
+                std::mem::replace(&mut self.stage, Stage::Closing(Box::pin(async {})))
+            else {
+                return Poll::Ready(());
+            };
+            // Its place in the hub is given back before the socket is closed.
+            let Connection { stream, .. } = connection;
+            self.stage = Stage::Closing(Box::pin(close(stream)));
+        }
+        match &mut self.stage {
+            Stage::Closing(closing) => closing.as_mut().poll(cx),
+            Stage::Serving(_) => Poll::Pending,
+        }
+    }
 }
 
 /// A connection's place in the hub, given back also when its task panics.
@@ -104,10 +140,9 @@ impl Drop for Member {
     }
 }
 
-struct Connection<'a, S> {
-    shared: &'a Arc<Shared>,
-    link: &'a Arc<Link>,
-    stream: &'a mut S,
+struct Connection<S> {
+    member: Member,
+    stream: S,
     session: Session,
     decoder: Decoder,
     input: Input,
@@ -115,7 +150,7 @@ struct Connection<'a, S> {
     body: Option<Box<Body>>,
     fetches: Option<Box<Fetches>>,
     /// The file of the media whose message is about to be submitted.
-    hold: Option<Hold>,
+    hold: Option<Box<Hold>>,
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
     query: Option<JoinHandle<Answer>>,
@@ -138,17 +173,17 @@ struct Page {
     segments: Vec<Segment>,
 }
 
-impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
-    fn new(member: &'a Member, stream: &'a mut S, origin: Origin, accepted: Instant) -> Self {
-        let (shared, link) = (&member.shared, &member.link);
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
+    fn new(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant) -> Self {
+        let link = shared.hub.enter();
+        log::debug!("connection {}: from {}", link.id, origin.address);
         Connection {
-            shared,
-            link,
-            stream,
             session: Session::new(shared.rules.clone(), link.id, origin.is_private, accepted),
             decoder: Decoder::server(shared.limits),
+            member: Member { shared, link },
+            stream,
             input: Input::default(),
-            output: Output::new(Held::new(link.outbox.budget())),
+            output: Output::default(),
             body: None,
             fetches: None,
             hold: None,
@@ -172,7 +207,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             moved |= self.poll_output(cx, now.instant);
             self.session.handle_reading(now.instant, self.may_read());
             moved |= self.poll_timer(cx, now.instant);
-            if self.is_dead || (self.is_finishing && self.output.is_empty(self.link)) {
+            if self.is_dead || (self.is_finishing && self.output.is_empty(&self.member.link)) {
                 return Poll::Ready(());
             }
             if !moved {
@@ -183,7 +218,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     fn take_notices(&mut self, cx: &Context<'_>, now: Instant) {
-        let taken = self.link.outbox.poll(cx);
+        let taken = self.member.link.outbox.poll(cx);
         if taken.answered > 0 {
             self.session.handle_answered(taken.answered);
         }
@@ -198,7 +233,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             && self.blocked.is_none()
             && self.body.as_ref().is_none_or(|body| body.has_room())
             && self.output.has_room()
-            && !self.link.outbox.is_full()
+            && !self.member.link.outbox.is_full()
     }
 
     fn perform_effects(&mut self) -> bool {
@@ -217,19 +252,19 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Send(frames) => self.link.outbox.answer(|out| out.extend_from_slice(&frames)),
+            Effect::Send(frames) => self.member.link.outbox.answer(|out| out.extend_from_slice(&frames)),
             Effect::Urgent(frames) => self.output.urgent(&frames, false),
             Effect::Ping(frames) => self.output.urgent(&frames, true),
             // Set once: a session says HELLO once.
-            Effect::Greet(greeted) => drop(self.link.greeted.set(greeted)),
+            Effect::Greet(greeted) => drop(self.member.link.greeted.set(greeted)),
             Effect::Submit(op) => self.submit(op),
             Effect::Query(query) => {
-                let (shared, budget) = (self.shared.clone(), self.link.outbox.budget().clone());
+                let (shared, budget) = (self.member.shared.clone(), self.member.link.outbox.budget().clone());
                 self.query = Some(spawn_blocking(move || queries::answer(&shared, &budget, &query)));
             }
             Effect::OpenBody(kind) => {
-                let held = Held::new(self.link.outbox.budget());
-                self.body = Some(Box::new(Body::new(self.shared.media.clone(), kind, held)));
+                let held = Held::new(self.member.link.outbox.budget());
+                self.body = Some(Box::new(Body::new(self.member.shared.media.clone(), kind, held)));
             }
             Effect::CloseBody => {
                 if let Some(body) = &mut self.body {
@@ -241,16 +276,16 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                     fetches.cancel(transfer);
                 }
                 self.output.drop_chunks(transfer);
-                self.link.outbox.answer(|out| out.extend_from_slice(&answer));
-                self.link.outbox.notify(Notice::Answered);
+                self.member.link.outbox.answer(|out| out.extend_from_slice(&answer));
+                self.member.link.outbox.notify(Notice::Answered);
             }
             Effect::Mute => {
-                self.shared.hub.mute(self.link);
+                self.member.shared.hub.mute(&self.member.link);
                 self.fetches = None;
                 self.output.drop_all_chunks();
             }
             Effect::Finish(last) => {
-                self.link.outbox.seal(&last);
+                self.member.link.outbox.seal(&last);
                 (self.query, self.page) = (None, None);
                 self.is_finishing = true;
             }
@@ -264,12 +299,12 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
                 append.hold = self.hold.take();
                 append.permit
             }
-            _ => return self.shared.store.submit(op),
+            _ => return self.member.shared.store.submit(op),
         };
-        if self.shared.permits.try_take(cost) {
-            return self.shared.store.submit(op);
+        if self.member.shared.permits.try_take(cost) {
+            return self.member.shared.store.submit(op);
         }
-        let permit = Box::pin(self.shared.permits.clone().take(cost));
+        let permit = Box::pin(self.member.shared.permits.clone().take(cost));
         self.blocked = Some(Box::new(Blocked { op, permit }));
     }
 
@@ -281,18 +316,21 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         {
             self.body = None;
             self.session.handle_body(result.map(|(media, hold)| {
-                self.hold = Some(hold);
+                self.hold = Some(Box::new(hold));
                 media
             }));
             moved = true;
         }
         if let Some(fetches) = &mut self.fetches {
-            let (done, progress) = fetches.poll(cx, &mut self.output);
+            let (done, progress) = fetches.poll(cx, &mut self.output, self.member.link.outbox.budget());
             done.iter().for_each(|done| self.session.handle_fetch_done(done.req));
             for failed in done.iter().filter(|done| done.failed) {
                 self.output.drop_chunks(failed.req);
                 let refusal = Refusal::internal();
-                self.link.outbox.answer(|out| delivery::error(out, FETCH, failed.req.into(), &refusal));
+                self.member
+                    .link
+                    .outbox
+                    .answer(|out| delivery::error(out, FETCH, failed.req.into(), &refusal));
             }
             if fetches.is_empty() {
                 self.fetches = None;
@@ -308,7 +346,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
             return false;
         }
         if let Some(blocked) = self.blocked.take() {
-            self.shared.store.submit(blocked.op);
+            self.member.shared.store.submit(blocked.op);
         }
         true
     }
@@ -318,9 +356,9 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
         let Poll::Ready(answer) = Pin::new(query).poll(cx) else { return false };
         self.query = None;
         match answer {
-            Ok(Answer::Segments(segments)) => self.link.outbox.segments(segments),
+            Ok(Answer::Segments(segments)) => self.member.link.outbox.segments(segments),
             Ok(Answer::Fetch(answer, fetch)) => {
-                self.link.outbox.segments([Segment::Owned(answer)]);
+                self.member.link.outbox.segments([Segment::Owned(answer)]);
                 if fetch.at < fetch.end {
                     self.session.handle_fetch_begun(fetch.req);
                     self.fetches.get_or_insert_default().add(fetch);
@@ -335,15 +373,17 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     /// Brings the connection nearer to the head of a chat that it is behind in.
     fn poll_page(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         if self.page.is_none() && !self.session.is_ending() {
-            let Some(due) = self.shared.hub.due(self.link) else { return false };
-            let (shared, link) = (self.shared.clone(), self.link.clone());
+            let Some(due) = self.member.shared.hub.due(&self.member.link) else { return false };
+            let (shared, link) = (self.member.shared.clone(), self.member.link.clone());
             self.page = Some(tokio::spawn(next_page(shared, link, due)));
         }
         let Some(job) = &mut self.page else { return false };
         let Poll::Ready(result) = Pin::new(job).poll(cx) else { return false };
         self.page = None;
         match result {
-            Ok(Some(page)) => self.shared.hub.catch_up(self.link, &page.due, page.at, page.segments),
+            Ok(Some(page)) => {
+                self.member.shared.hub.catch_up(&self.member.link, &page.due, page.at, page.segments);
+            }
             Ok(None) => self.fail(now, "a page could not be read"),
             Err(e) => self.fail(now, &format!("a page failed: {e}")),
         }
@@ -351,7 +391,7 @@ impl<'a, S: AsyncRead + AsyncWrite + Unpin> Connection<'a, S> {
     }
 
     fn fail(&mut self, now: Instant, why: &str) {
-        log::error!("connection {}: {why}", self.link.id);
+        log::error!("connection {}: {why}", self.member.link.id);
         self.session.handle_failure(now);
     }
 

@@ -17,14 +17,18 @@ pub enum Segment {
     /// Frames that others get too.
     Shared(Bytes),
     /// The body of an inline frame, read from its file as it is sent.
-    File {
-        /// The media.
-        media: MediaId,
-        /// Where to go on.
-        offset: u64,
-        /// Where to end.
-        end: u64,
-    },
+    File(Box<FilePart>),
+}
+
+/// A part of a file.
+#[derive(Debug)]
+pub struct FilePart {
+    /// The media.
+    pub media: MediaId,
+    /// Where to go on.
+    pub offset: u64,
+    /// Where to end.
+    pub end: u64,
 }
 
 impl Segment {
@@ -34,7 +38,7 @@ impl Segment {
         match self {
             Segment::Owned(bytes) => bytes.len(),
             Segment::Shared(bytes) => bytes.len(),
-            Segment::File { offset, end, .. } => usize::try_from(end - offset).unwrap_or(usize::MAX),
+            Segment::File(part) => usize::try_from(part.end - part.offset).unwrap_or(usize::MAX),
         }
     }
 
@@ -140,7 +144,7 @@ pub fn segments(out: &mut Vec<Segment>, msg: &Message, own: bool, inline_limit: 
     head.extend_from_slice(&chatwire_codec::header(media.kind as u8, size));
     out.push(Segment::Owned(head));
     if media.size > 0 {
-        out.push(Segment::File { media: media.id, offset: 0, end: media.size });
+        out.push(Segment::File(Box::new(FilePart { media: media.id, offset: 0, end: media.size })));
     }
 }
 

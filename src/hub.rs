@@ -343,6 +343,8 @@ impl Hub {
             let text = format!("this user has {limit} connections already; close one of them first");
             return link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
         }
+        // Most users have one connection, and those who have more do not come and go by the thousand.
+        links.reserve_exact(1);
         links.push(link.clone());
         // Both are set once: a connection logs in once.
         let _ = link.user.set((login.user, login.name.clone()));

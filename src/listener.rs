@@ -1,7 +1,7 @@
 //! Accepts connections and admits as many as may be: the rest wait a while for a place, and are then told.
 
 use crate::clock;
-use crate::connection::{self, Origin, Shared};
+use crate::connection::{self, Origin, Serve, Shared};
 use crate::delivery;
 use crate::error::Refusal;
 use chatwire_codec::Code;
@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use tokio::io::AsyncWriteExt;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -59,8 +59,11 @@ pub async fn accept(
         };
         match accepted {
             Ok((stream, peer)) => {
-                let now = clock::instant();
-                drop(tasks.spawn(admit(stream, peer, door.clone(), shared.clone(), stop.clone(), now)));
+                let guest = Arrival { stream, peer, at: clock::instant(), shared: shared.clone() };
+                match door.places.clone().try_acquire_owned() {
+                    Ok(place) => drop(tasks.spawn(guest.serve(place))),
+                    Err(_) => drop(tasks.spawn(wait(guest, door.clone(), tasks.clone(), stop.clone()))),
+                }
             }
             Err(e) => {
                 log::warn!("no connection could be accepted: {e}");
@@ -70,34 +73,37 @@ pub async fn accept(
     }
 }
 
-async fn admit(
+/// A connection that has come and is not served yet.
+struct Arrival {
     stream: TcpStream,
     peer: SocketAddr,
-    door: Door,
+    at: Instant,
     shared: Arc<Shared>,
-    stop: CancellationToken,
-    accepted: Instant,
-) {
-    let place = match door.places.clone().try_acquire_owned() {
-        Ok(place) => place,
-        Err(_) => match Box::pin(wait(&door, &stop)).await {
-            Some(place) => place,
-            None => {
-                let Ok(_telling) = door.telling.try_acquire() else { return };
-                return Box::pin(turn_away(stream)).await;
-            }
-        },
-    };
-    // Frames are small and written together: waiting for more would only delay them.
-    if let Err(e) = stream.set_nodelay(true) {
-        log::debug!("{peer}: {e}");
-    }
-    let origin = Origin { address: peer, is_private: peer.ip().is_loopback() };
-    connection::serve(shared, stream, origin, accepted).await;
-    drop(place);
 }
 
-async fn wait(door: &Door, stop: &CancellationToken) -> Option<tokio::sync::OwnedSemaphorePermit> {
+impl Arrival {
+    fn serve(self, place: OwnedSemaphorePermit) -> Serve<TcpStream> {
+        // Frames are small and written together: waiting for more would only delay them.
+        if let Err(e) = self.stream.set_nodelay(true) {
+            log::debug!("{}: {e}", self.peer);
+        }
+        let origin = Origin { address: self.peer, is_private: self.peer.ip().is_loopback() };
+        Serve::new(self.shared, self.stream, origin, self.at, place)
+    }
+}
+
+/// All places are taken: waits for one a while. Who gets one goes on in a task of just its size.
+async fn wait(arrival: Arrival, door: Door, tasks: TaskTracker, stop: CancellationToken) {
+    match place(&door, &stop).await {
+        Some(place) => drop(tasks.spawn(arrival.serve(place))),
+        None => {
+            let Ok(_telling) = door.telling.try_acquire() else { return };
+            turn_away(arrival.stream).await;
+        }
+    }
+}
+
+async fn place(door: &Door, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
     let _waiting = door.waiting.try_acquire().ok()?;
     tokio::select! {
         biased;

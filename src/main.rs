@@ -8,6 +8,13 @@ use cli::{Cli, Command};
 use std::io::Write;
 use std::process::ExitCode;
 
+/// At every message one thread gives back what another took: the writer a reader's text, a connection the
+/// writer's frames. The system's allocator does that under a lock, and has more to spare beside tasks, which
+/// stand at multiples of 128 bytes (docs/BENCHMARKS.md has the figures).
+#[cfg(not(target_env = "msvc"))]
+#[global_allocator]
+static ALLOCATOR: tikv_jemallocator::Jemalloc = tikv_jemallocator::Jemalloc;
+
 /// The exit code for settings that are wrong; the command line's own errors have it too.
 const BAD_SETTINGS: u8 = 2;
 

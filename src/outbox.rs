@@ -6,10 +6,13 @@
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
 //! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
 
+mod queue;
+
 use crate::delivery::Segment;
 use crate::id::ChatId;
 use crate::session::Notice;
 use bytes::Bytes;
+pub use queue::Queue;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -106,7 +109,7 @@ pub struct Outbox {
 
 #[derive(Debug, Default)]
 struct Inner {
-    queue: VecDeque<Segment>,
+    queue: Queue,
     /// Bytes pushed and not yet written to the socket.
     unsent: usize,
     /// How many of them count as live in the budget; of the rest, those in memory count as its own.
@@ -116,7 +119,11 @@ struct Inner {
     is_sealed: bool,
     taken: Taken,
     /// Chats that are behind and wait for their next page.
-    behind: VecDeque<ChatId>,
+    #[expect(
+        clippy::box_collection,
+        reason = "nobody is behind most of the time, and a box is a quarter of it"
+    )]
+    behind: Option<Box<VecDeque<ChatId>>>,
     waker: Option<Waker>,
 }
 
@@ -202,8 +209,9 @@ impl Outbox {
     /// Notes that a chat is behind and waits for its next page.
     pub fn add_behind(&self, chat: ChatId) {
         self.with(|inner| {
-            if !inner.behind.contains(&chat) {
-                inner.behind.push_back(chat);
+            let behind = inner.behind.get_or_insert_default();
+            if !behind.contains(&chat) {
+                behind.push_back(chat);
             }
         });
     }
@@ -213,7 +221,14 @@ impl Outbox {
     pub fn next_behind(&self) -> Option<ChatId> {
         let mut inner = self.lock();
         let has_room = inner.unsent < FEED_BELOW && (inner.unsent == 0 || self.budget.has_room());
-        if has_room { inner.behind.pop_front() } else { None }
+        if !has_room {
+            return None;
+        }
+        let next = inner.behind.as_mut()?.pop_front();
+        if next.is_none() {
+            inner.behind = None;
+        }
+        next
     }
 
     /// Whether the connection has so much unsent that nothing more may be asked for.
@@ -234,13 +249,9 @@ impl Outbox {
     }
 
     /// Moves what waits behind `to`, and tells how many bytes are unsent, those in `to` included.
-    pub fn take_into(&self, to: &mut VecDeque<Segment>) -> usize {
+    pub fn take_into(&self, to: &mut Queue) -> usize {
         let mut inner = self.lock();
-        if to.is_empty() {
-            std::mem::swap(&mut inner.queue, to);
-        } else {
-            to.append(&mut inner.queue);
-        }
+        to.append(&mut inner.queue);
         inner.unsent
     }
 
@@ -297,7 +308,7 @@ impl Inner {
         if self.is_sealed {
             return;
         }
-        if !matches!(self.queue.back(), Some(Segment::Owned(tail)) if tail.len() < TAIL_BYTES) {
+        if !matches!(self.queue.back_mut(), Some(Segment::Owned(tail)) if tail.len() < TAIL_BYTES) {
             self.queue.push_back(Segment::Owned(Vec::new()));
         }
         let Some(Segment::Owned(tail)) = self.queue.back_mut() else { return };
@@ -314,7 +325,7 @@ impl Inner {
 
     fn push_own(&mut self, budget: &Budget, segment: Segment) {
         // What is still in its file is no memory.
-        if !self.is_sealed && !matches!(segment, Segment::File { .. }) {
+        if !self.is_sealed && !matches!(segment, Segment::File(_)) {
             self.own += segment.len();
             budget.own.fetch_add(segment.len(), Ordering::Relaxed);
         }
@@ -348,6 +359,7 @@ impl Inner {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::delivery::FilePart;
     use std::task::Waker;
 
     fn outbox() -> Outbox {
@@ -361,14 +373,14 @@ mod tests {
 
     /// What a task would write, and then has written.
     fn drain(outbox: &Outbox) -> Vec<u8> {
-        let mut queue = VecDeque::new();
+        let mut queue = Queue::default();
         let unsent = outbox.take_into(&mut queue);
         let mut bytes = Vec::new();
-        for segment in &queue {
+        for segment in queue.iter() {
             match segment {
                 Segment::Owned(own) => bytes.extend_from_slice(own),
                 Segment::Shared(shared) => bytes.extend_from_slice(shared),
-                Segment::File { .. } => {}
+                Segment::File(_) => {}
             }
         }
         assert_eq!(outbox.sent(unsent), 0);
@@ -417,7 +429,8 @@ mod tests {
         let outbox = outbox();
         assert!(outbox.live(&Bytes::from(vec![0; 5000])));
         outbox.answer(|out| out.extend_from_slice(&[0; 300]));
-        outbox.segments([Segment::File { media: crate::id::MediaId([0; 32]), offset: 0, end: 1 << 20 }]);
+        let part = FilePart { media: crate::id::MediaId([0; 32]), offset: 0, end: 1 << 20 };
+        outbox.segments([Segment::File(Box::new(part))]);
         assert_eq!(counted(&outbox), (5000, 300), "a file is no memory");
         outbox.close();
         assert_eq!((outbox.unsent(), counted(&outbox)), (0, (0, 0)));

@@ -2,7 +2,7 @@
 //!
 //! Beside it stands tokio-util's `LengthDelimitedCodec` on the same bytes, set to this frame's layout: it
 //! finds the frames and looks at nothing in them, so it is the yardstick for what framing alone costs.
-//! `cargo bench -p chatwire-codec`; the throughput is that of whole frames, headers included.
+//! `cargo bench -p chatwire-codec --bench decode`; the throughput is that of whole frames, headers included.
 
 #![allow(missing_docs, reason = "criterion's macro makes a function without any")]
 #![allow(clippy::unwrap_used, clippy::expect_used)]

@@ -16,6 +16,7 @@ mod measure;
 mod modes;
 mod nonce;
 mod options;
+mod pace;
 mod pool;
 mod position;
 mod process;

@@ -1,7 +1,7 @@
 //! Threads that begin together, the time that counts, and what was used up in it.
 
 use crate::Result;
-use crate::process::{self, Process};
+use crate::process::{self, Machine, Process};
 use crate::target::Target;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
@@ -47,10 +47,35 @@ pub(crate) struct Usage {
     /// Seconds of processor time, if the server's process is known.
     pub(crate) server_cpu: Option<f64>,
     pub(crate) client_cpu: f64,
-    /// The share that the host of a virtual machine took away, in percent.
-    pub(crate) steal: f64,
+    /// What was taken of the machine's processors, if that is known.
+    pub(crate) shares: Option<Shares>,
     /// MiB of the server at the end.
     pub(crate) resident: Option<f64>,
+}
+
+/// Percent of all processors.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Shares {
+    /// What this process took.
+    pub(crate) client: f64,
+    /// What all together took, this one and the server included.
+    pub(crate) busy: f64,
+    /// What the host of a virtual machine took away.
+    pub(crate) steal: f64,
+}
+
+impl Shares {
+    fn between(before: Machine, after: Machine, client_cpu: f64) -> Option<Shares> {
+        let all = after.all - before.all;
+        let percent = |part: f64| 100.0 * part / all;
+        let (idle, stolen) = (after.idle - before.idle, after.stolen - before.stolen);
+        let shares = Shares {
+            client: percent(client_cpu),
+            busy: percent(all - idle - stolen),
+            steal: percent(stolen),
+        };
+        (all > 0.0).then_some(shares)
+    }
 }
 
 /// Notes the counters, to be compared later.
@@ -58,7 +83,7 @@ pub(crate) struct Watch {
     began: Instant,
     server: Option<(Process, f64)>,
     client: f64,
-    machine: Option<(f64, f64)>,
+    machine: Option<Machine>,
 }
 
 impl Watch {
@@ -79,13 +104,10 @@ impl Watch {
             server_cpu = Some(process.cpu()? - before);
             resident = Some(process.resident()? / 1024.0);
         }
-        let steal = match (self.machine, process::machine()) {
-            (Some((all, stolen)), Some((all_now, stolen_now))) if all_now > all => {
-                100.0 * (stolen_now - stolen) / (all_now - all)
-            }
-            _ => 0.0,
-        };
-        Ok(Usage { seconds, server_cpu, client_cpu: Process::this().cpu()? - self.client, steal, resident })
+        let client_cpu = Process::this().cpu()? - self.client;
+        let machine = self.machine.zip(process::machine());
+        let shares = machine.and_then(|(before, after)| Shares::between(before, after, client_cpu));
+        Ok(Usage { seconds, server_cpu, client_cpu, shares, resident })
     }
 }
 
@@ -144,4 +166,18 @@ where
             None => Ok((usage?, made)),
         }
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn shares_are_of_all_processors_and_waiting_is_no_use() {
+        let before = Machine { all: 100.0, idle: 40.0, stolen: 1.0 };
+        let after = Machine { all: 120.0, idle: 45.0, stolen: 3.0 };
+        let Shares { client, busy, steal } = Shares::between(before, after, 4.0).unwrap();
+        assert_eq!((client, busy, steal), (20.0, 65.0, 10.0));
+        assert!(Shares::between(before, before, 0.0).is_none());
+    }
 }

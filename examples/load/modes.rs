@@ -46,7 +46,8 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
         ),
         Mode::Rooms => (
             format!(
-                "{rooms} rooms of {members}, members send in turn, {window} texts of {bytes} bytes in flight a room"
+                "{rooms} rooms of {members}, members send in turn, {window} texts of {bytes} bytes in flight a room{}",
+                rate(plan)
             ),
             "people, who come and go and are in several rooms; the times are mostly the queue's",
         ),
@@ -64,8 +65,8 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
             "a disk slower than memory, if the file fits into its cache; many transfers at once",
         ),
         Mode::History => (
-            format!("HISTORY of the newest 50 of {messages} messages, one at a time{}", beside(plan)),
-            "pages that are not in memory: the newest ones are",
+            format!("HISTORY of {} of {messages} messages, {}{}", pages(plan), page_rate(plan), beside(plan)),
+            "pages that are on the disk alone: what was written last is in memory, all of it if that is large",
         ),
         Mode::Catchup => (
             format!("SYNC from 0 over {messages} messages, again and again, {connections} clients at once"),
@@ -74,10 +75,23 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
     }
 }
 
+fn pages(plan: &Plan) -> &'static str {
+    if plan.random { "the newest 50 and of any 50 in turn" } else { "the newest 50" }
+}
+
+fn page_rate(plan: &Plan) -> String {
+    plan.page_rate
+        .map_or("one at a time".to_owned(), |rate| format!("{rate} a second with a PING behind each"))
+}
+
+fn rate(plan: &Plan) -> String {
+    plan.rate.map_or(String::new(), |rate| format!(", {rate} texts a second in all"))
+}
+
 fn beside(plan: &Plan) -> String {
     let Plan { rooms, members, window, .. } = plan;
     if plan.beside_rooms {
-        format!(", beside {rooms} rooms of {members} with {window} in flight each")
+        format!(", beside {rooms} rooms of {members} with {window} in flight each{}", rate(plan))
     } else {
         String::new()
     }

@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// The folder in which that server's data folder is made and removed: the disk that is measured.
     #[arg(long)]
     pub(crate) data: Option<PathBuf>,
+    /// That server's data folder, made if it is missing and kept for the next repetition and the next run.
+    #[arg(long, conflicts_with_all = ["addr", "data"])]
+    keep: Option<PathBuf>,
     /// Connections. send: 64, idle: 10000, catchup: 1.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     connections: Option<u32>,
@@ -50,12 +53,21 @@ pub(crate) struct Arguments {
     /// Bytes of the media. 256 MiB.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=1 << 30))]
     size: Option<u32>,
-    /// Messages that are there before it begins. history: 10000, catchup: 100000.
+    /// Messages that are there before it begins: what is missing is sent. history: 10000, catchup: 100000.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=50_000_000))]
     messages: Option<u32>,
     /// Read history while the load of `rooms` runs.
     #[arg(long)]
     beside_rooms: bool,
+    /// Texts a second in all rooms together, as far as the window allows; else as many as it allows.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    rate: Option<u32>,
+    /// Pages of history a second, each followed by a PING; else one after the other, without.
+    #[arg(long, value_parser = clap::value_parser!(u32).range(1..=100_000))]
+    page_rate: Option<u32>,
+    /// Every other page of history is any one of the chat.
+    #[arg(long)]
+    random: bool,
     /// Seconds that count. 5.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=3600))]
     secs: Option<u32>,
@@ -88,7 +100,7 @@ pub(crate) enum Mode {
     Ping,
     /// A file in one frame, and back with FETCH.
     Media,
-    /// The newest 50 messages of a chat, again and again.
+    /// The newest 50 messages of a chat, again and again; perhaps any other 50 in turn with them.
     History,
     /// All messages of a chat, by SYNC.
     Catchup,
@@ -110,6 +122,8 @@ pub(crate) struct Plan {
     pub(crate) server: Server,
     pub(crate) durability: String,
     pub(crate) data: PathBuf,
+    /// The data folder itself, if it is to stay.
+    pub(crate) keep: Option<PathBuf>,
     pub(crate) connections: usize,
     pub(crate) window: usize,
     pub(crate) receivers: usize,
@@ -119,6 +133,9 @@ pub(crate) struct Plan {
     pub(crate) size: u32,
     pub(crate) messages: u64,
     pub(crate) beside_rooms: bool,
+    pub(crate) rate: Option<u32>,
+    pub(crate) page_rate: Option<u32>,
+    pub(crate) random: bool,
     pub(crate) span: Duration,
     pub(crate) warmup: Duration,
     pub(crate) repetitions: u32,
@@ -133,6 +150,12 @@ impl TryFrom<Arguments> for Plan {
         let mode = wish.mode.ok_or("say which mode, or --describe")?;
         if wish.beside_rooms && mode != Mode::History {
             return Err("--beside-rooms goes with history".to_owned());
+        }
+        if (wish.random || wish.page_rate.is_some()) && mode != Mode::History {
+            return Err("--random and --page-rate go with history".to_owned());
+        }
+        if wish.rate.is_some() && mode != Mode::Rooms && !wish.beside_rooms {
+            return Err("--rate goes with rooms, and with history --beside-rooms".to_owned());
         }
         let server = match wish.addr {
             Some(addr) => Server::Running { addr, pid: wish.pid },
@@ -150,6 +173,7 @@ impl TryFrom<Arguments> for Plan {
             server,
             durability: wish.durability,
             data: wish.data.unwrap_or_else(|| PathBuf::from(".")),
+            keep: wish.keep,
             connections: count(wish.connections, connections),
             window: count(wish.window, 64),
             receivers: count(wish.receivers, 100),
@@ -159,6 +183,9 @@ impl TryFrom<Arguments> for Plan {
             size: wish.size.unwrap_or(256 << 20),
             messages: wish.messages.unwrap_or(messages).into(),
             beside_rooms: wish.beside_rooms,
+            rate: wish.rate,
+            page_rate: wish.page_rate,
+            random: wish.random,
             span: Duration::from_secs(wish.secs.unwrap_or(5).into()),
             warmup: Duration::from_secs(wish.warmup.unwrap_or(1).into()),
             repetitions: wish.repetitions.unwrap_or(3),
@@ -236,6 +263,11 @@ mod tests {
             "send --window 0",
             "send --pid 1",
             "send --beside-rooms",
+            "send --rate 1000",
+            "history --rate 1000",
+            "rooms --page-rate 10",
+            "rooms --random",
+            "history --keep here --addr 127.0.0.1:9",
             "ping --threads 2",
             "send --secs 9999",
         ] {

@@ -35,6 +35,11 @@ pub(crate) trait Load {
     /// All that has come was told; now send. Also called at least every [`LONGEST_NAP`].
     fn turn(&mut self, out: &mut Out<'_>, now: Instant) -> Result<()>;
 
+    /// When it is to have its turn although nothing has come. The system may be a millisecond late.
+    fn wake(&self) -> Option<Instant> {
+        None
+    }
+
     /// Whether there is nothing left to wait for.
     fn is_done(&self) -> bool;
 }
@@ -101,7 +106,9 @@ impl Pool {
             if now >= until {
                 return Ok(false);
             }
-            match self.poll.poll(&mut events, Some((until - now).min(LONGEST_NAP))) {
+            let wake = load.wake().map_or(until, |wake| wake.min(until));
+            let nap = wake.saturating_duration_since(now).min(LONGEST_NAP);
+            match self.poll.poll(&mut events, Some(nap)) {
                 Err(e) if e.kind() != std::io::ErrorKind::Interrupted => return Err(e.into()),
                 _ => {}
             }

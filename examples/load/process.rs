@@ -64,12 +64,23 @@ impl Process {
     }
 }
 
-/// The machine's processor time in ticks: all of it, and what the host of a virtual machine took away.
-pub(crate) fn machine() -> Option<(f64, f64)> {
+/// The machine's processor time so far, of all processors, in seconds.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Machine {
+    pub(crate) all: f64,
+    /// Nobody wanted it.
+    pub(crate) idle: f64,
+    /// The host of a virtual machine took it away.
+    pub(crate) stolen: f64,
+}
+
+/// As it is now.
+pub(crate) fn machine() -> Option<Machine> {
     let stat = fs::read_to_string("/proc/stat").ok()?;
     let ticks = stat.lines().next()?.split_whitespace().skip(1).take(8);
-    let ticks: Vec<f64> = ticks.filter_map(|n| n.parse().ok()).collect();
-    Some((ticks.iter().sum(), *ticks.get(7)?))
+    let ticks: Vec<f64> = ticks.filter_map(|n| n.parse().ok()).map(|n: f64| n / TICKS_PER_SEC).collect();
+    let [_, _, _, idle, for_disks, _, _, stolen] = ticks[..] else { return None };
+    Some(Machine { all: ticks.iter().sum(), idle: idle + for_disks, stolen })
 }
 
 #[cfg(test)]
@@ -82,5 +93,11 @@ mod tests {
         assert!(this.resident().unwrap() > 100.0);
         assert!(this.descriptors().unwrap() > 3);
         assert!(this.cpu().unwrap() >= 0.0);
+    }
+
+    #[test]
+    fn the_machines_time_is_more_than_its_parts() {
+        let Machine { all, idle, stolen } = machine().unwrap();
+        assert!(all > idle + stolen, "{all} {idle} {stolen}");
     }
 }

@@ -49,11 +49,16 @@ impl Figures {
         self.values.push((name, value));
     }
 
-    /// The median and what one in a hundred exceeds, in microseconds.
+    /// The median, what one in a hundred exceeds, and the most, in microseconds.
     pub(crate) fn times(&mut self, times: &Times) {
+        self.times_as(["p50_us", "p99_us", "max_us"], times);
+    }
+
+    pub(crate) fn times_as(&mut self, [median, most, max]: [&'static str; 3], times: &Times) {
         if !times.is_empty() {
-            self.put("p50_us", times.micros(0.5));
-            self.put("p99_us", times.micros(0.99));
+            self.put(median, times.micros(0.5));
+            self.put(most, times.micros(0.99));
+            self.put(max, times.micros(1.0));
         }
     }
 
@@ -67,7 +72,11 @@ impl Figures {
         if let Some(resident) = usage.resident {
             self.put("server_mib", resident);
         }
-        self.put("steal_percent", usage.steal);
+        if let Some(shares) = usage.shares {
+            self.put("client_percent", shares.client);
+            self.put("busy_percent", shares.busy);
+            self.put("steal_percent", shares.steal);
+        }
     }
 }
 
@@ -131,6 +140,10 @@ impl<'a> Report<'a> {
                 "size": plan.size,
                 "messages": plan.messages,
                 "beside_rooms": plan.beside_rooms,
+                "rate": plan.rate,
+                "page_rate": plan.page_rate,
+                "random": plan.random,
+                "kept": plan.keep.is_some(),
                 "secs": plan.span.as_secs(),
                 "warmup": plan.warmup.as_secs(),
                 "threads": plan.threads,

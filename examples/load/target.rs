@@ -18,7 +18,8 @@ pub(crate) struct Target {
 
 struct Own {
     child: Child,
-    _folder: TempDir,
+    /// Unless it is to stay.
+    _folder: Option<TempDir>,
 }
 
 impl Target {
@@ -28,13 +29,19 @@ impl Target {
                 Ok(Target { addr: *addr, process: pid.map(Process::new), _own: None })
             }
             Server::Program(program) => {
-                let folder = tempfile::Builder::new().prefix("load-").tempdir_in(&plan.data)?;
+                let (data, folder) = match &plan.keep {
+                    Some(data) => (data.clone(), None),
+                    None => {
+                        let folder = tempfile::Builder::new().prefix("load-").tempdir_in(&plan.data)?;
+                        (folder.path().join("data"), Some(folder))
+                    }
+                };
                 let child = Command::new(program)
                     .args(["serve", "--listen", "127.0.0.1:0", "--set", "assistant.kind=none"])
                     .arg(format!("--set=store.durability={}", plan.durability))
                     .arg(format!("--set=limits.connections={}", plan.peak_connections() + 16))
                     .arg("--data")
-                    .arg(folder.path().join("data"))
+                    .arg(data)
                     .env("CHATWIRE_LOG", "warn")
                     .stdout(Stdio::piped())
                     .spawn()
@@ -61,7 +68,7 @@ impl Own {
 
 impl Drop for Own {
     fn drop(&mut self) {
-        // Its data goes with it, so it need not stop in order.
+        // Its data goes with it; where it stays, what was confirmed is on the disk.
         let _ = self.child.kill();
         let _ = self.child.wait();
     }

@@ -2,12 +2,14 @@
 
 use super::output::{Chunk, Output, read_piece};
 use super::queries::Fetch;
+use crate::outbox::Budget;
 use chatwire_codec::frame::kind;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use tokio::task::{JoinHandle, spawn_blocking};
 
@@ -57,7 +59,12 @@ impl Fetches {
     }
 
     /// Reads on where there is room; tells which fetches are done, and whether anything moved.
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>, output: &mut Output) -> (Vec<Done>, bool) {
+    pub(super) fn poll(
+        &mut self,
+        cx: &mut Context<'_>,
+        output: &mut Output,
+        budget: &Arc<Budget>,
+    ) -> (Vec<Done>, bool) {
         let (mut done, mut moved) = (Vec::new(), false);
         loop {
             if self.reading.is_none() {
@@ -74,7 +81,7 @@ impl Fetches {
             match result {
                 _ if reading.is_cancelled => {}
                 Ok(Ok((file, piece))) => {
-                    let fetch = reading.chunks(file, &piece, output);
+                    let fetch = reading.chunks(file, &piece, output, budget);
                     if fetch.at == fetch.end {
                         done.push(Done { req: fetch.req, failed: false });
                     } else {
@@ -98,10 +105,10 @@ impl Reading {
     }
 
     /// Queues what was read, and tells where to go on.
-    fn chunks(self, file: File, piece: &[u8], output: &mut Output) -> Fetch {
+    fn chunks(self, file: File, piece: &[u8], output: &mut Output, budget: &Arc<Budget>) -> Fetch {
         let mut at = self.at;
         for bytes in piece.chunks(CHUNK) {
-            output.chunk(Chunk { transfer: self.req, frame: chunk_frame(self.req, at, bytes) });
+            output.chunk(Chunk { transfer: self.req, frame: chunk_frame(self.req, at, bytes) }, budget);
             at += bytes.len() as u64;
         }
         Fetch { req: self.req, file, at, end: self.end }

@@ -40,7 +40,7 @@ impl Default for Input {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads and uses as much as the session wants.
     pub(super) fn poll_input(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved = false;
@@ -66,11 +66,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
             let kept = if self.input.rest.len() <= PREFIX_BYTES { self.input.rest.len() } else { 0 };
             scratch[..kept].copy_from_slice(&self.input.rest[..kept]);
             let mut buf = ReadBuf::new(&mut scratch[kept..]);
-            let n = match Pin::new(&mut *self.stream).poll_read(cx, &mut buf) {
+            let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(())) => buf.filled().len(),
                 Poll::Ready(Err(e)) => {
-                    log::debug!("connection {}: reading failed: {e}", self.link.id);
+                    log::debug!("connection {}: reading failed: {e}", self.member.link.id);
                     self.is_dead = true;
                     return false;
                 }

@@ -6,7 +6,7 @@
 use super::Connection;
 use crate::delivery::Segment;
 use crate::hub::Link;
-use crate::outbox::Held;
+use crate::outbox::{Budget, Held, Queue};
 use crate::store::media::MediaStore;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -14,6 +14,7 @@ use std::future::Future;
 use std::io::{self, IoSlice};
 use std::os::unix::fs::FileExt;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -31,20 +32,17 @@ const CHUNK_HEAD: usize = chatwire_codec::HEADER_LEN + 12;
 const CHUNK_BYTES: usize = 256 * 1024;
 
 /// What is being sent.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Output {
     urgent: Vec<u8>,
     /// Whether a PING is in `urgent` whose sending the session waits for.
     has_ping: bool,
-    main: VecDeque<Segment>,
+    main: Queue,
     /// Bytes of the first segment of `main` that were sent.
     main_sent: usize,
     /// The file that the front of `main` comes from, while its body is half sent.
     file: Option<OpenFile>,
-    chunks: VecDeque<Chunk>,
-    chunk_sent: usize,
-    /// The chunks, in the budget of all connections.
-    held: Held,
+    chunks: Option<Box<Chunks>>,
     /// Whether WELCOME, or the refusal in its place, has gone out: nothing stands before it.
     has_begun: bool,
     /// Whether something waited when the session was last told.
@@ -58,6 +56,16 @@ pub(super) struct Chunk {
     pub(super) frame: Vec<u8>,
 }
 
+/// The chunks that wait: at least one.
+#[derive(Debug)]
+struct Chunks {
+    queue: VecDeque<Chunk>,
+    /// Bytes of the first that were sent.
+    sent: usize,
+    /// They are in the budget of all connections.
+    held: Held,
+}
+
 #[derive(Debug)]
 enum OpenFile {
     Reading(JoinHandle<io::Result<(File, Vec<u8>)>>),
@@ -65,21 +73,6 @@ enum OpenFile {
 }
 
 impl Output {
-    pub(super) fn new(held: Held) -> Self {
-        Output {
-            urgent: Vec::new(),
-            has_ping: false,
-            main: VecDeque::new(),
-            main_sent: 0,
-            file: None,
-            chunks: VecDeque::new(),
-            chunk_sent: 0,
-            held,
-            has_begun: false,
-            waited: false,
-        }
-    }
-
     pub(super) fn urgent(&mut self, frames: &[u8], is_ping: bool) {
         self.urgent.extend_from_slice(frames);
         self.has_ping |= is_ping;
@@ -93,43 +86,39 @@ impl Output {
         self.main.is_empty() && link.outbox.unsent() == 0
     }
 
-    pub(super) fn chunk(&mut self, chunk: Chunk) {
-        self.chunks.push_back(chunk);
-        self.held.set(self.chunk_bytes());
+    pub(super) fn chunk(&mut self, chunk: Chunk, budget: &Arc<Budget>) {
+        self.chunks.get_or_insert_with(|| Box::new(Chunks::new(budget))).push(chunk);
     }
 
     /// Whether more chunks may be read ahead.
     pub(super) fn has_room_for_chunks(&self, bytes: usize) -> bool {
-        self.chunks.is_empty() || (self.chunk_bytes() + bytes <= CHUNK_BYTES && self.held.has_room())
-    }
-
-    fn chunk_bytes(&self) -> usize {
-        self.chunks.iter().map(|chunk| chunk.frame.len() - CHUNK_HEAD).sum()
+        self.chunks.as_ref().is_none_or(|chunks| chunks.has_room(bytes))
     }
 
     /// Drops the chunks of a transfer, but for one that is half sent.
     pub(super) fn drop_chunks(&mut self, transfer: u32) {
-        let mut keep = usize::from(self.chunk_sent > 0);
-        self.chunks.retain(|chunk| {
-            let is_half_sent = keep > 0;
-            keep = 0;
-            is_half_sent || chunk.transfer != transfer
-        });
-        self.held.set(self.chunk_bytes());
+        self.retain_chunks(|chunk| chunk.transfer != transfer);
     }
 
     pub(super) fn drop_all_chunks(&mut self) {
-        self.chunks.truncate(usize::from(self.chunk_sent > 0));
-        self.held.set(self.chunk_bytes());
+        self.retain_chunks(|_| false);
+    }
+
+    fn retain_chunks(&mut self, keep: impl Fn(&Chunk) -> bool) {
+        self.chunks = self.chunks.take().and_then(|mut chunks| chunks.retain(keep).then_some(chunks));
     }
 
     /// Whether a frame of another lane may be sent now.
     fn at_boundary(&self) -> bool {
         self.has_begun
             && self.main_sent == 0
-            && self.chunk_sent == 0
+            && !self.is_inside_chunk()
             && self.file.is_none()
-            && !matches!(self.main.front(), Some(Segment::File { .. }))
+            && !matches!(self.main.front(), Some(Segment::File(_)))
+    }
+
+    fn is_inside_chunk(&self) -> bool {
+        self.chunks.as_ref().is_some_and(|chunks| chunks.sent > 0)
     }
 
     /// Notes that `n` bytes of `main` were sent.
@@ -138,17 +127,15 @@ impl Output {
         self.main_sent += n;
         while let Some(front) = self.main.front() {
             let len = front.len();
-            if self.main_sent < len || matches!(front, Segment::File { .. }) {
+            if self.main_sent < len || matches!(front, Segment::File(_)) {
                 return;
             }
             self.main_sent -= len;
             self.main.pop_front();
-            if !matches!(self.main.front(), Some(Segment::File { offset, .. }) if *offset > 0) {
+            if !matches!(self.main.front(), Some(Segment::File(part)) if part.offset > 0) {
                 self.file = None;
             }
         }
-        // The buffer of a queue that was long is not kept for a connection that may now be idle for hours.
-        self.main = VecDeque::new();
     }
 
     fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
@@ -159,7 +146,7 @@ impl Output {
             let bytes: &[u8] = match segment {
                 Segment::Owned(bytes) => bytes,
                 Segment::Shared(bytes) => bytes,
-                Segment::File { .. } => break,
+                Segment::File(_) => break,
             };
             slices[n] = IoSlice::new(&bytes[skip..]);
             skip = 0;
@@ -170,7 +157,7 @@ impl Output {
 
     /// Puts the next piece of an inline body before what is left of it.
     fn poll_file(&mut self, cx: &mut Context<'_>, media: &MediaStore) -> Poll<io::Result<()>> {
-        let Some(Segment::File { media: id, offset, end }) = self.main.front_mut() else {
+        let Some(Segment::File(part)) = self.main.front_mut() else {
             return Poll::Ready(Ok(()));
         };
         let file = match self.file.take() {
@@ -178,9 +165,9 @@ impl Output {
             idle => {
                 let opened = match idle {
                     Some(OpenFile::Idle(file)) => Ok(file),
-                    _ => media.open_file(id),
+                    _ => media.open_file(&part.media),
                 };
-                let (at, n) = (*offset, (*end - *offset).min(FILE_PIECE));
+                let (at, n) = (part.offset, (part.end - part.offset).min(FILE_PIECE));
                 spawn_blocking(move || read_piece(opened?, at, n))
             }
         };
@@ -194,13 +181,51 @@ impl Output {
             Ok(Err(e)) => return Poll::Ready(Err(e)),
             Err(e) => return Poll::Ready(Err(io::Error::other(e))),
         };
-        *offset += piece.len() as u64;
-        if offset == end {
+        part.offset += piece.len() as u64;
+        if part.offset == part.end {
             self.main.pop_front();
         }
         self.main.push_front(Segment::Owned(piece));
         self.file = Some(OpenFile::Idle(file));
         Poll::Ready(Ok(()))
+    }
+}
+
+impl Chunks {
+    fn new(budget: &Arc<Budget>) -> Self {
+        Chunks { queue: VecDeque::new(), sent: 0, held: Held::new(budget) }
+    }
+
+    fn push(&mut self, chunk: Chunk) {
+        self.queue.push_back(chunk);
+        self.held.set(self.bytes());
+    }
+
+    fn has_room(&self, bytes: usize) -> bool {
+        self.bytes() + bytes <= CHUNK_BYTES && self.held.has_room()
+    }
+
+    fn bytes(&self) -> usize {
+        self.queue.iter().map(|chunk| chunk.frame.len() - CHUNK_HEAD).sum()
+    }
+
+    /// Drops all others, but for one that is half sent; false if nothing is left.
+    fn retain(&mut self, keep: impl Fn(&Chunk) -> bool) -> bool {
+        let mut is_half_sent = self.sent > 0;
+        self.queue.retain(|chunk| std::mem::take(&mut is_half_sent) || keep(chunk));
+        self.held.set(self.bytes());
+        !self.queue.is_empty()
+    }
+
+    /// Notes that `n` bytes of the first were sent; false if nothing is left.
+    fn sent(&mut self, n: usize) -> bool {
+        self.sent += n;
+        if self.queue.front().is_some_and(|chunk| chunk.frame.len() == self.sent) {
+            self.sent = 0;
+            self.queue.pop_front();
+            self.held.set(self.bytes());
+        }
+        !self.queue.is_empty()
     }
 }
 
@@ -211,12 +236,12 @@ pub(super) fn read_piece(file: File, at: u64, n: u64) -> io::Result<(File, Vec<u
     Ok((file, piece))
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Sends as much as the socket takes.
     pub(super) fn poll_output(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
         let mut moved = false;
         loop {
-            let unsent = self.link.outbox.take_into(&mut self.output.main);
+            let unsent = self.member.link.outbox.take_into(&mut self.output.main);
             match self.poll_write(cx) {
                 Poll::Ready(Ok(0)) => break,
                 Poll::Ready(Ok(_)) => {
@@ -225,7 +250,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
                     self.session.handle_written(now, true);
                 }
                 Poll::Ready(Err(e)) => {
-                    log::debug!("connection {}: writing failed: {e}", self.link.id);
+                    log::debug!("connection {}: writing failed: {e}", self.member.link.id);
                     self.is_dead = true;
                     return false;
                 }
@@ -250,22 +275,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
         if !self.output.urgent.is_empty() && self.output.at_boundary() {
             return self.poll_urgent(cx);
         }
-        if self.output.chunk_sent > 0 || self.output.main.is_empty() {
+        if self.output.is_inside_chunk() || self.output.main.is_empty() {
             return self.poll_chunk(cx);
         }
-        if matches!(self.output.main.front(), Some(Segment::File { .. })) {
-            std::task::ready!(self.output.poll_file(cx, &self.shared.media))?;
+        if matches!(self.output.main.front(), Some(Segment::File(_))) {
+            std::task::ready!(self.output.poll_file(cx, &self.member.shared.media))?;
         }
         let (slices, n) = self.output.slices();
-        let written = Pin::new(&mut *self.stream).poll_write_vectored(cx, &slices[..n]);
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..n]);
         let n = std::task::ready!(written)?;
         self.output.main_sent(n);
-        self.link.outbox.sent(n);
+        self.member.link.outbox.sent(n);
         written_some(n)
     }
 
     fn poll_urgent(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let written = Pin::new(&mut *self.stream).poll_write(cx, &self.output.urgent);
+        let written = Pin::new(&mut self.stream).poll_write(cx, &self.output.urgent);
         let n = std::task::ready!(written)?;
         self.output.urgent.drain(..n);
         if self.output.urgent.is_empty() {
@@ -278,15 +303,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<'_, S> {
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(chunk) = self.output.chunks.front() else { return Poll::Ready(Ok(0)) };
-        let left = &chunk.frame[self.output.chunk_sent..];
-        let written = Pin::new(&mut *self.stream).poll_write(cx, left);
+        let Some(chunks) = &mut self.output.chunks else { return Poll::Ready(Ok(0)) };
+        let Some(chunk) = chunks.queue.front() else { return Poll::Ready(Ok(0)) };
+        let written = Pin::new(&mut self.stream).poll_write(cx, &chunk.frame[chunks.sent..]);
         let n = std::task::ready!(written)?;
-        self.output.chunk_sent += n;
-        if self.output.chunk_sent == chunk.frame.len() {
-            self.output.chunk_sent = 0;
-            self.output.chunks.pop_front();
-            self.output.held.set(self.output.chunk_bytes());
+        if !chunks.sent(n) {
+            self.output.chunks = None;
         }
         written_some(n)
     }

@@ -40,7 +40,7 @@ impl Session {
         };
         let name = (!to.name.is_empty()).then(|| names::file(to.name));
         let draft = Draft { nonce: to.nonce, target, reply_to: to.reply_to, name, refused: None };
-        self.with_open(|open| open.draft = Some(draft));
+        self.with_open(|open| open.draft = Some(Box::new(draft)));
     }
 
     pub(super) fn text(&mut self, now: Now, text: &str) {
@@ -111,7 +111,7 @@ impl Session {
     /// A content frame that was passed over.
     pub(super) fn refuse_message(&mut self, kind: u8, refusal: Refusal) {
         let draft = match &mut self.state {
-            State::Open(open) => open.draft.take().unwrap_or_default(),
+            State::Open(open) => *open.draft.take().unwrap_or_default(),
             _ => return,
         };
         self.append(draft, kind, Err(refusal));
@@ -120,7 +120,7 @@ impl Session {
     /// The TO that stands before this content, or none; and whether messages are taken at this hour.
     fn draft(&mut self, now: Now) -> Draft {
         let State::Open(open) = &mut self.state else { return Draft::default() };
-        let mut draft = open.draft.take().unwrap_or_default();
+        let mut draft = *open.draft.take().unwrap_or_default();
         draft.refused = self.rules.policy.admit_hour(open.zone, now.wall).err();
         if let Some(Err(refusal)) = &draft.name {
             draft.refused.get_or_insert_with(|| refusal.clone());

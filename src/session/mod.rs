@@ -95,7 +95,7 @@ struct Open {
     /// The room that it joined last; `None`: the home chat.
     current: Option<ChatId>,
     /// A TO whose content has not come yet.
-    draft: Option<Draft>,
+    draft: Option<Box<Draft>>,
     /// What the body that is coming belongs to, or `None` if it is passed over.
     body: Option<Box<Body>>,
     /// A request, or a body's end, whose outcome must be known before anything else is looked at.
@@ -124,7 +124,7 @@ impl Session {
     /// A connection that was accepted now. `is_private`: from this machine, or encrypted.
     #[must_use]
     pub fn new(rules: Arc<Rules>, conn: ConnId, is_private: bool, now: Instant) -> Self {
-        let timers = Timers::new(&rules, now);
+        let timers = Timers::new(now + rules.hello, now);
         let (state, effects) = (State::AwaitingHello, VecDeque::new());
         Session { rules, conn, state, timers, effects, in_flight: 0, held: None, is_private }
     }
@@ -166,7 +166,7 @@ impl Session {
     /// When to call [`Session::handle_timeout`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        self.timers.next(&self.rules)
     }
 
     /// Bytes came.
@@ -268,7 +268,7 @@ impl Session {
 
     /// A time of [`Session::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        match self.timers.due(now) {
+        match self.timers.due(&self.rules, now) {
             None => {}
             Some(Due::Ping) => {
                 let ping = delivery::bytes_of(&frame::Ping { bytes: b"" });

@@ -23,13 +23,10 @@ pub(super) enum Due {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timers {
-    heartbeat: Duration,
-    frame: Duration,
-    stall: Duration,
     hello_by: Option<Instant>,
     silence: Silence,
     /// A frame that has begun and not ended.
-    unfinished: Option<Unfinished>,
+    unfinished: Option<Box<Unfinished>>,
     /// Since when what waits to be sent has not moved.
     stalled: Option<Instant>,
     drain_by: Option<Instant>,
@@ -53,17 +50,9 @@ struct Unfinished {
 }
 
 impl Timers {
-    pub(super) fn new(rules: &Rules, now: Instant) -> Self {
-        Timers {
-            heartbeat: rules.heartbeat,
-            frame: rules.frame,
-            stall: rules.stall,
-            hello_by: Some(now + rules.hello),
-            silence: Silence::Since(now),
-            unfinished: None,
-            stalled: None,
-            drain_by: None,
-        }
+    pub(super) fn new(hello_by: Instant, now: Instant) -> Self {
+        let (hello_by, silence) = (Some(hello_by), Silence::Since(now));
+        Timers { hello_by, silence, unfinished: None, stalled: None, drain_by: None }
     }
 
     pub(super) fn welcomed(&mut self) {
@@ -84,7 +73,7 @@ impl Timers {
             self.unfinished = None;
         }
         if inside && self.unfinished.is_none() {
-            self.unfinished = Some(Unfinished { last_byte: now, spell: now, bytes: 0 });
+            self.unfinished = Some(Box::new(Unfinished { last_byte: now, spell: now, bytes: 0 }));
         }
     }
 
@@ -95,7 +84,7 @@ impl Timers {
             (true, Silence::NotReading) => {
                 self.silence = Silence::Since(now);
                 if let Some(unfinished) = &mut self.unfinished {
-                    *unfinished = Unfinished { last_byte: now, spell: now, bytes: 0 };
+                    **unfinished = Unfinished { last_byte: now, spell: now, bytes: 0 };
                 }
             }
             (true, _) => {}
@@ -120,15 +109,15 @@ impl Timers {
         self.drain_by = drain_by;
     }
 
-    pub(super) fn next(&self) -> Option<Instant> {
-        [self.hello_by, self.silence_by(), self.frame_by(), self.stall_by(), self.drain_by]
+    pub(super) fn next(&self, rules: &Rules) -> Option<Instant> {
+        [self.hello_by, self.silence_by(rules), self.frame_by(rules), self.stall_by(rules), self.drain_by]
             .into_iter()
             .flatten()
             .min()
     }
 
     /// The most urgent thing that is due; asks again until there is none.
-    pub(super) fn due(&mut self, now: Instant) -> Option<Due> {
+    pub(super) fn due(&mut self, rules: &Rules, now: Instant) -> Option<Due> {
         let is_over = |by: Option<Instant>| by.is_some_and(|by| by <= now);
         if is_over(self.drain_by) {
             self.drain_by = None;
@@ -137,14 +126,14 @@ impl Timers {
         if is_over(self.hello_by) {
             return Some(Due::Timeout("no whole HELLO came in time"));
         }
-        if is_over(self.stall_by()) {
+        if is_over(self.stall_by(rules)) {
             self.stalled = None;
             return Some(Due::Stall);
         }
-        if is_over(self.frame_by()) && self.is_too_slow(now) {
+        if is_over(self.frame_by(rules)) && self.is_too_slow(rules, now) {
             return Some(Due::Timeout("a frame was begun and not finished in time"));
         }
-        if is_over(self.silence_by()) {
+        if is_over(self.silence_by(rules)) {
             return Some(self.silent());
         }
         None
@@ -159,9 +148,9 @@ impl Timers {
     }
 
     /// Whether the unfinished frame stands still or crawls; if neither, a new spell begins.
-    fn is_too_slow(&mut self, now: Instant) -> bool {
+    fn is_too_slow(&mut self, rules: &Rules, now: Instant) -> bool {
         let Some(unfinished) = &mut self.unfinished else { return false };
-        if unfinished.last_byte + self.frame <= now {
+        if unfinished.last_byte + rules.frame <= now {
             return true;
         }
         if unfinished.bytes < CRAWL_BYTES_PER_SEC * CRAWL_SPELL.as_secs() {
@@ -171,21 +160,23 @@ impl Timers {
         false
     }
 
-    fn silence_by(&self) -> Option<Instant> {
+    fn silence_by(&self, rules: &Rules) -> Option<Instant> {
         match self.silence {
-            Silence::Since(at) | Silence::AskedAt(at) if self.hello_by.is_none() => Some(at + self.heartbeat),
+            Silence::Since(at) | Silence::AskedAt(at) if self.hello_by.is_none() => {
+                Some(at + rules.heartbeat)
+            }
             _ => None,
         }
     }
 
-    fn frame_by(&self) -> Option<Instant> {
+    fn frame_by(&self, rules: &Rules) -> Option<Instant> {
         if matches!(self.silence, Silence::NotReading) {
             return None;
         }
-        self.unfinished.map(|u| (u.last_byte + self.frame).min(u.spell + CRAWL_SPELL))
+        self.unfinished.as_ref().map(|u| (u.last_byte + rules.frame).min(u.spell + CRAWL_SPELL))
     }
 
-    fn stall_by(&self) -> Option<Instant> {
-        self.stalled.map(|since| since + self.stall)
+    fn stall_by(&self, rules: &Rules) -> Option<Instant> {
+        self.stalled.map(|since| since + rules.stall)
     }
 }

@@ -102,7 +102,7 @@ pub struct Append {
     /// What it costs while it is in flight, handed back with its outcome.
     pub permit: u32,
     /// Its media's file, which goes if the message is refused.
-    pub hold: Option<media::Hold>,
+    pub hold: Option<Box<media::Hold>>,
     /// What it is, or why there is nothing to store.
     pub content: Result<Content, Refusal>,
     /// Why it may not be stored now, though a copy that was stored before is still confirmed.

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(120);
 
 pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let room = fresh_room(0)?;
-    let chat = fill(plan, target.addr, &room)?;
+    let chat = fill(plan, target.addr, &room)?.chat;
     let mut pool = Pool::new(target.addr)?;
     enter(&mut pool, &vec![Door { room, live: false }; plan.connections])?;
     let watch = Watch::start(target)?;

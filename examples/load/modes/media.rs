@@ -68,7 +68,11 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
         figures.put("send_kib_more", send);
         figures.put("fetch_kib_more", fetch);
     }
-    figures.put("steal_percent", sent.steal.max(fetched.steal));
+    if let (Some(send), Some(fetch)) = (sent.shares, fetched.shares) {
+        figures.put("send_client_percent", send.client);
+        figures.put("fetch_client_percent", fetch.client);
+        figures.put("steal_percent", send.steal.max(fetch.steal));
+    }
     Ok(figures)
 }
 

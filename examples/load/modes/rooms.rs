@@ -8,6 +8,7 @@ use crate::Result;
 use crate::measure::{DRAIN, Signal, Span, together};
 use crate::nonce::Nonces;
 use crate::options::Plan;
+use crate::pace::Pace;
 use crate::pool::{Door, Guest, Load, Out, Pool, enter};
 use crate::position::{Position, Step};
 use crate::report::Figures;
@@ -48,6 +49,8 @@ pub(super) fn load(plan: &Plan, addr: SocketAddr, number: usize, signal: Signal)
     let guests = enter(&mut pool, &doors)?;
     let span = signal.wait()?;
     let mut rooms = Rooms::new(plan, span, &guests)?;
+    let per_room = plan.rate.map(|rate| f64::from(rate) / plan.rooms as f64);
+    rooms.pace = per_room.map(|rate| Pace::new(Instant::now(), rate * count as f64));
     pool.run(span.end + DRAIN, &mut rooms)?;
     Ok(rooms.finish())
 }
@@ -74,6 +77,10 @@ struct Rooms {
     rooms: Vec<Room>,
     /// By the connection's number: those of the first room first.
     guests: Vec<Member>,
+    /// If there is a rate.
+    pace: Option<Pace>,
+    /// Whose turn it is then.
+    next_room: usize,
     is_over: bool,
     tally: Tally,
 }
@@ -91,6 +98,8 @@ impl Rooms {
             texts: Texts::new(plan.bytes)?,
             rooms: (0..guests.len() / plan.members).map(|_| room()).collect(),
             guests: guests.iter().map(member).collect(),
+            pace: None,
+            next_room: 0,
             is_over: false,
             tally: Tally::new()?,
         })
@@ -121,6 +130,40 @@ impl Rooms {
             }
             _ => self.tally.faults.errors += 1,
         }
+    }
+
+    fn may_send(&self, room: usize) -> bool {
+        let Room { sent, steps, .. } = self.rooms[room];
+        sent < steps / self.members as u64 + self.window
+    }
+
+    fn send(&mut self, room: usize, out: &mut Out<'_>, now: Instant) -> Result<()> {
+        let Room { turn, sent, .. } = &mut self.rooms[room];
+        let conn = room * self.members + *turn;
+        let nonce = self.nonces.next();
+        self.texts.put(nonce, now, out.to(conn))?;
+        self.guests[conn].in_flight.push_back((nonce, now));
+        *turn = (*turn + 1) % self.members;
+        *sent += 1;
+        Ok(())
+    }
+
+    /// What is due, to the rooms in turn; those that may not send are passed over.
+    fn send_at(&mut self, mut pace: Pace, out: &mut Out<'_>, now: Instant) -> Result<()> {
+        while let Some(free) = self.next_free()
+            && pace.take(now).is_some()
+        {
+            self.send(free, out, now)?;
+            self.next_room = free + 1;
+        }
+        self.pace = Some(pace);
+        Ok(())
+    }
+
+    fn next_free(&self) -> Option<usize> {
+        let count = self.rooms.len();
+        let mut from_the_next = (self.next_room..self.next_room + count).map(|room| room % count);
+        from_the_next.find(|room| self.may_send(*room))
     }
 
     fn finish(mut self) -> Tally {
@@ -162,17 +205,20 @@ impl Load for Rooms {
         if self.is_over {
             return Ok(());
         }
-        for (number, room) in self.rooms.iter_mut().enumerate() {
-            while room.sent < room.steps / self.members as u64 + self.window {
-                let conn = number * self.members + room.turn;
-                let nonce = self.nonces.next();
-                self.texts.put(nonce, now, out.to(conn))?;
-                self.guests[conn].in_flight.push_back((nonce, now));
-                room.turn = (room.turn + 1) % self.members;
-                room.sent += 1;
+        if let Some(pace) = self.pace {
+            return self.send_at(pace, out, now);
+        }
+        for room in 0..self.rooms.len() {
+            while self.may_send(room) {
+                self.send(room, out, now)?;
             }
         }
         Ok(())
+    }
+
+    fn wake(&self) -> Option<Instant> {
+        // A room that may not send is freed by what comes.
+        self.pace.filter(|_| !self.is_over && self.next_free().is_some()).map(|pace| pace.next())
     }
 
     fn is_done(&self) -> bool {

@@ -5,15 +5,19 @@ use crate::Result;
 use crate::measure::{DRAIN, Signal, Span, together};
 use crate::nonce::Nonces;
 use crate::options::Plan;
-use crate::pool::{Door, Load, Out, Pool, enter};
+use crate::pool::{Door, Guest, Load, Out, Pool, enter};
 use crate::report::Figures;
 use crate::target::Target;
 use crate::texts::Texts;
 use chatwire_codec::Frame;
 use chatwire_codec::frame::{Error, Status};
+use indicatif::{ProgressBar, ProgressStyle};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::time::Instant;
+use std::time::{Duration, Instant};
+
+/// A server that stores fewer a second than this is not waited for.
+const FILLED_PER_SEC: u64 = 5_000;
 
 pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let worker = |number| {
@@ -37,21 +41,29 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     Ok(figures)
 }
 
-/// Stores so many messages in a room that is new, over one connection, and gives the chat.
-pub(super) fn fill(plan: &Plan, addr: SocketAddr, room: &str) -> Result<u64> {
+/// Sends to a room, over one connection, until it has as many messages as there are to be. Gives its state then.
+pub(super) fn fill(plan: &Plan, addr: SocketAddr, room: &str) -> Result<Guest> {
     const IN_FLIGHT: usize = 1024;
     let mut pool = Pool::new(addr)?;
     let guests = enter(&mut pool, &[Door { room: room.to_owned(), live: false }])?;
-    let mut sender = Sender::new(plan, 1, Stop::At(plan.messages))?;
+    let &[Guest { chat, last_seq }] = &guests[..] else { return Err("nobody came in".into()) };
+    let missing = plan.messages.saturating_sub(last_seq);
+    let mut sender = Sender::new(plan, 1, Stop::At(missing))?;
     sender.window = IN_FLIGHT;
-    if !pool.run(Instant::now() + DRAIN * 30, &mut sender)? {
+    sender.progress = ProgressBar::new(missing).with_style(ProgressStyle::with_template(
+        "{wide_bar} {human_pos} of {human_len} messages, {per_sec}, {eta} to go",
+    )?);
+    let patience = DRAIN + Duration::from_secs(missing / FILLED_PER_SEC);
+    let is_filled = pool.run(Instant::now() + patience, &mut sender)?;
+    sender.progress.finish_and_clear();
+    if !is_filled {
         return Err("the messages to begin with were not stored in time".into());
     }
     let tally = sender.finish();
     if tally.faults.errors > 0 {
         return Err("the messages to begin with were not all stored".into());
     }
-    guests.first().map(|guest| guest.chat).ok_or_else(|| "nobody came in".into())
+    Ok(Guest { chat, last_seq: last_seq + missing })
 }
 
 /// When to send nothing more.
@@ -84,6 +96,7 @@ struct Sender {
     sent: u64,
     answered: u64,
     is_over: bool,
+    progress: ProgressBar,
     tally: Tally,
 }
 
@@ -99,6 +112,7 @@ impl Sender {
             sent: 0,
             answered: 0,
             is_over: false,
+            progress: ProgressBar::hidden(),
             tally: Tally::new()?,
         })
     }
@@ -140,6 +154,7 @@ impl Load for Sender {
     }
 
     fn turn(&mut self, out: &mut Out<'_>, now: Instant) -> Result<()> {
+        self.progress.set_position(self.answered);
         self.is_over = match self.stop {
             Stop::After(span) => now >= span.end,
             Stop::At(count) => self.sent >= count,

@@ -1,7 +1,8 @@
 //! What the writer remembers, so that a message to a chat that somebody talks in costs one INSERT.
 //!
-//! Only what is, never what is not; only what the writing connection has read or written itself, so it holds
-//! as long as the transaction does. After a rollback everything is forgotten.
+//! Only what is, never what is not; only what was asked for, since most who are connected say nothing; only what
+//! the writing connection has read itself, so it holds as long as the transaction does. After a rollback
+//! everything is forgotten.
 
 use super::chat::{self, Head};
 use super::fault::Done;
@@ -64,7 +65,7 @@ impl Cache {
         }
         let is_member = chat::is_member(db, user, chat)?;
         if is_member {
-            self.joined(user, chat);
+            self.members.remember((chat, user), ());
         }
         Ok(is_member)
     }
@@ -97,10 +98,6 @@ impl Cache {
             self.pairs.remember(pair, chat);
         }
         Ok(found)
-    }
-
-    pub(super) fn joined(&mut self, user: UserId, chat: ChatId) {
-        self.members.remember((chat, user), ());
     }
 
     pub(super) fn left(&mut self, user: UserId, chat: ChatId) {

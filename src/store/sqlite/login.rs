@@ -111,9 +111,6 @@ impl Writer {
 
     fn logged_in(&mut self, user: UserId, name: Arc<str>, home: ChatId, token_given: bool) -> Done<LoggedIn> {
         let chats = chat::all_of(&self.db, user)?;
-        for head in &chats {
-            self.cache.joined(user, head.chat);
-        }
         Ok(LoggedIn { user, name, home, token_given, chats })
     }
 

@@ -52,7 +52,6 @@ impl Writer {
                 "INSERT INTO members (chat, user, joined_at) VALUES (?1, ?2, ?3) ON CONFLICT DO NOTHING",
             )?
             .execute(params![sql(chat.0), sql(user.0), now])?;
-        self.cache.joined(user, chat);
         Ok(added > 0)
     }
 

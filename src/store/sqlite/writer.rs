@@ -83,7 +83,7 @@ pub(super) struct Writer {
     /// Why the running transaction must not be committed.
     doomed: Option<Refusal>,
     /// The files of the media in the running transaction, and whether their messages are in it.
-    pub(super) holds: Vec<(Hold, bool)>,
+    pub(super) holds: Vec<(Box<Hold>, bool)>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
