@@ -15,6 +15,8 @@ mod positions;
 #[cfg(test)]
 mod tests;
 mod told;
+#[cfg(test)]
+mod told_tests;
 mod units;
 
 pub(crate) use heartbeat::{Beat, Heartbeat};

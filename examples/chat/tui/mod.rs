@@ -38,14 +38,18 @@ const TICK: Duration = Duration::from_millis(500);
 /// Runs until the user leaves.
 pub(crate) async fn run(setup: Setup, zone: Tz) -> Result<(), Error> {
     let (steady, news) = Steady::start(setup).await?;
-    let mut terminal = ratatui::try_init().map_err(|error| Error::Storage(Problem::from(&error)))?;
+    let mut terminal = ratatui::try_init().map_err(|error| broken(&error))?;
     // If the terminal cannot, pasted lines are typed ones.
     let _ = execute!(io::stdout(), EnableBracketedPaste);
     let shown = show(&mut terminal, steady.clone(), news, zone).await;
     let _ = execute!(io::stdout(), DisableBracketedPaste);
     ratatui::restore();
     steady.close().await;
-    shown.map_err(|error| Error::Storage(Problem::from(&error)))
+    shown.map_err(|error| broken(&error))
+}
+
+fn broken(error: &io::Error) -> Error {
+    Error::File { path: "the terminal".into(), problem: Problem::from(error) }
 }
 
 async fn show(

@@ -255,17 +255,13 @@ impl Model {
                 let name = render::line(&typing.user_name);
                 self.chat(typing.chat).writes(typing.user, &name, typing.on, now);
             }
-            Event::Presence(presence) => {
-                if self.presence.len() < USERS {
-                    self.presence.insert(presence.user_name, presence.presence);
-                }
+            Event::Presence(presence) if self.presence.len() < USERS => {
+                self.presence.insert(presence.user_name, presence.presence);
             }
-            Event::Seen(seen) => {
-                // One's own other device has read it.
-                if self.me.as_ref().is_some_and(|me| me.user == seen.user) {
-                    let chat = self.chat(seen.chat);
-                    chat.unread = chat.unread.min(chat.newest.saturating_sub(seen.seq));
-                }
+            // One's own other device has read it.
+            Event::Seen(seen) if self.me.as_ref().is_some_and(|me| me.user == seen.user) => {
+                let chat = self.chat(seen.chat);
+                chat.unread = chat.unread.min(chat.newest.saturating_sub(seen.seq));
             }
             Event::ServerError(refusal) => self.note(render::error(&Error::Refused(refusal))),
             _ => {}
