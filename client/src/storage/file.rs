@@ -245,6 +245,21 @@ mod tests {
     }
 
     #[test]
+    fn what_a_failed_write_has_left_is_not_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("place");
+        let mut storage = FileStorage::open(&path).expect("free");
+        storage.load().expect("nothing yet");
+        storage.save(&steps()[..1]).expect("room");
+        // As if the disk had been full in the middle of a long step.
+        let half = format!("{{\"unsent\":{{\"nonce\":7,\"body\":{{\"text\":\"{}\n", "x".repeat(9_000));
+        OpenOptions::new().append(true).open(&path).expect("there").write_all(half.as_bytes()).expect("room");
+        storage.save(&steps()[1..]).expect("room again");
+        drop(storage);
+        assert_eq!(FileStorage::open(&path).expect("free").load().expect("readable"), sum(&steps()));
+    }
+
+    #[test]
     fn a_crash_between_writing_anew_and_renaming_harms_nothing() {
         let folder = tempfile::tempdir().expect("a folder");
         let path = folder.path().join("place");
