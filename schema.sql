@@ -19,11 +19,15 @@ CREATE TABLE users (
     password   TEXT,                                       -- its hash, with algorithm and salt (PHC string)
     created_at INTEGER NOT NULL,
     last_seen  INTEGER,                                    -- end of the last connection; NULL while there is one
-    deleted_at INTEGER                                     -- the row stays: its messages need a name
+    deleted_at INTEGER,                                    -- the row stays: its messages need a name
+    disabled_at INTEGER                                    -- the operator lets this user not log in
 ) STRICT;
 
 -- Registered users come and go for years; who is to be swept away are the guests.
 CREATE INDEX users_guests ON users (last_seen) WHERE kind = 0 AND deleted_at IS NULL;
+
+-- A guest that is over keeps its name for a while.
+CREATE INDEX users_names ON users (last_seen) WHERE kind = 0 AND deleted_at IS NOT NULL AND name_key IS NOT NULL;
 
 -- What a device logs in with instead of a password. Only the hash is known here.
 CREATE TABLE tokens (
@@ -36,6 +40,9 @@ CREATE TABLE tokens (
 
 -- A new password or a kick ends all tokens of a user.
 CREATE INDEX tokens_by_user ON tokens (user);
+
+-- One that was not used for long is over.
+CREATE INDEX tokens_by_use ON tokens (last_used);
 
 CREATE TABLE chats (
     id         INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id < 2147483648), -- see messages.id
@@ -161,6 +168,13 @@ CREATE TABLE bans (
 -- One ban for one user or address.
 CREATE UNIQUE INDEX bans_by_user ON bans (user) WHERE user IS NOT NULL;
 CREATE UNIQUE INDEX bans_by_address ON bans (address) WHERE address IS NOT NULL;
+
+-- What the operator's commands have changed and the server is still to act on. A user: end its connections, and
+-- if it was deleted, its memberships and home chat. NULL: read the bans of addresses again.
+CREATE TABLE orders (
+    id   INTEGER PRIMARY KEY AUTOINCREMENT,
+    user INTEGER REFERENCES users ON DELETE CASCADE
+) STRICT;
 
 -- The first user is the assistant, the first chat the room that everybody is in.
 INSERT INTO users (id, kind, name, name_key, created_at) VALUES (1, 2, 'assistant', 'assistant', 0);

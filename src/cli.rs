@@ -1,5 +1,6 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
+use crate::commands::{BanCommand, UserCommand};
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -23,15 +24,47 @@ enum With {
     Serve(Wishes),
     /// Print every setting that is in force and where it came from, as TOML.
     Config(Wishes),
+    /// Add, list, disable and delete users, on a server that is running too.
+    User {
+        #[command(subcommand)]
+        command: UserCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Keep users and addresses out, of a server that is running too.
+    Ban {
+        #[command(subcommand)]
+        command: BanCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
 /// What is to be done.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) enum Command {
     /// Serve.
     Serve,
     /// Print the settings.
     Config,
+    /// Something with users.
+    User(UserCommand),
+    /// Something with bans.
+    Ban(BanCommand),
+}
+
+/// Where the data is: what of the settings matters to the operator's commands.
+#[derive(Args, Debug, Default)]
+struct Folder {
+    /// The TOML file of settings, for the folder in it.
+    #[arg(long, global = true, value_name = "FILE", env = "CHATWIRE_CONFIG")]
+    config: Option<PathBuf>,
+    /// The folder that everything is kept in: --set data=DIR.
+    #[arg(long, global = true, value_name = "DIR")]
+    data: Option<String>,
+    /// A setting, such as data=DIR. May be given many times.
+    #[arg(long, global = true, value_name = "KEY=VALUE", value_parser = pair)]
+    set: Vec<(String, String)>,
 }
 
 #[derive(Args, Debug, Default)]
@@ -57,7 +90,16 @@ impl Cli {
             None => (Command::Serve, self.wishes.into_sources()),
             Some(With::Serve(wishes)) => (Command::Serve, wishes.into_sources()),
             Some(With::Config(wishes)) => (Command::Config, wishes.into_sources()),
+            Some(With::User { command, folder }) => (Command::User(command), folder.into_sources()),
+            Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
         }
+    }
+}
+
+impl Folder {
+    fn into_sources(self) -> Sources {
+        let Folder { config, data, set } = self;
+        Wishes { config, data, listen: None, set }.into_sources()
     }
 }
 

@@ -8,9 +8,11 @@
 mod body;
 mod fetch;
 mod input;
+mod login;
 mod output;
 mod queries;
 
+use crate::auth::Auth;
 use crate::clock;
 use crate::delivery::{self, Segment};
 use crate::error::Refusal;
@@ -21,11 +23,13 @@ use crate::permits::Permits;
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
+use crate::warden::Warden;
 use body::Body;
 use chatwire_codec::frame::kind::FETCH;
 use chatwire_codec::{Decoder, Limits};
 use fetch::Fetches;
 use input::Input;
+use login::Proof;
 use output::Output;
 use queries::Answer;
 use std::future::Future;
@@ -59,6 +63,10 @@ pub struct Shared {
     pub media: Arc<MediaStore>,
     /// Messages in flight.
     pub permits: Permits,
+    /// Who knows whether a password is right.
+    pub auth: Arc<Auth>,
+    /// Who knows whom not to let in.
+    pub warden: Arc<Warden>,
     /// What sessions go by.
     pub rules: Arc<Rules>,
     /// What the decoder goes by.
@@ -153,6 +161,7 @@ struct Connection<S> {
     hold: Option<Box<Hold>>,
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
+    proof: Option<Proof>,
     query: Option<JoinHandle<Answer>>,
     page: Option<JoinHandle<Option<Page>>>,
     timer: Pin<Box<Sleep>>,
@@ -175,7 +184,7 @@ struct Page {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn new(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant) -> Self {
-        let link = shared.hub.enter();
+        let link = login::enter(&shared, origin);
         log::debug!("connection {}: from {}", link.id, origin.address);
         Connection {
             session: Session::new(shared.rules.clone(), link.id, origin.is_private, accepted),
@@ -188,6 +197,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             fetches: None,
             hold: None,
             blocked: None,
+            proof: None,
             query: None,
             page: None,
             timer: Box::pin(tokio::time::sleep_until(accepted.into())),
@@ -223,6 +233,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.session.handle_answered(taken.answered);
         }
         for notice in taken.notices {
+            let notice = self.count_failure(notice);
             self.session.handle_notice(now, notice);
         }
     }
@@ -257,6 +268,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Effect::Ping(frames) => self.output.urgent(&frames, true),
             // Set once: a session says HELLO once.
             Effect::Greet(greeted) => drop(self.member.link.greeted.set(greeted)),
+            Effect::Prove(claim) => self.prove(claim),
             Effect::Submit(op) => self.submit(op),
             Effect::Query(query) => {
                 let (shared, budget) = (self.member.shared.clone(), self.member.link.outbox.budget().clone());
@@ -311,6 +323,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved =
             self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
+        moved |= self.poll_proof(cx, now.instant);
         if let Some(body) = &mut self.body
             && let Poll::Ready(result) = body.poll(cx)
         {

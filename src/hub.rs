@@ -12,6 +12,7 @@
 
 mod batch;
 mod directory;
+mod doors;
 mod subs;
 
 use crate::delivery::{self, Change, Segment};
@@ -28,6 +29,7 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
@@ -36,6 +38,8 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 pub struct Link {
     /// Which.
     pub id: ConnId,
+    /// Where its other end is.
+    pub address: IpAddr,
     /// What it is to send and to know.
     pub outbox: Outbox,
     /// Set before the login is asked for.
@@ -49,9 +53,10 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(id: ConnId, budget: Arc<Budget>) -> Self {
+    fn new(id: ConnId, address: IpAddr, budget: Arc<Budget>) -> Self {
         Link {
             id,
+            address,
             outbox: Outbox::new(budget),
             greeted: OnceLock::new(),
             user: OnceLock::new(),
@@ -120,6 +125,8 @@ pub struct Hub {
     directory: Mutex<Directory>,
     batch: Mutex<Batch>,
     is_stopping: AtomicBool,
+    /// Whether an [`Op::Chores`] is on its way.
+    has_chores: AtomicBool,
 }
 
 /// A page that is due.
@@ -155,13 +162,14 @@ impl Hub {
             directory: Mutex::default(),
             batch: Mutex::default(),
             is_stopping: AtomicBool::new(false),
+            has_chores: AtomicBool::new(false),
         }
     }
 
     /// A new connection.
-    pub fn enter(&self) -> Arc<Link> {
+    pub fn enter(&self, address: IpAddr) -> Arc<Link> {
         let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
-        let link = Arc::new(Link::new(id, self.budget.clone()));
+        let link = Arc::new(Link::new(id, address, self.budget.clone()));
         self.directory().links.insert(id, link.clone());
         if self.is_stopping.load(Ordering::SeqCst) {
             link.outbox.notify(Notice::Shutdown);
@@ -183,6 +191,7 @@ impl Hub {
     /// The end of a connection. If it was the user's last, the store is told.
     pub fn leave(&self, link: &Link) {
         self.mute(link);
+        self.used(link);
         let mut directory = self.directory();
         directory.links.remove(&link.id);
         let Some(&(user, _)) = link.user() else { return };
@@ -314,11 +323,12 @@ impl Consumer for Hub {
 impl Hub {
     fn apply(&self, committed: Committed) {
         match committed {
-            Committed::Append(_) => {}
+            Committed::Append(_) | Committed::Used => {}
             Committed::Login(conn, result) => self.logged_in(conn, result),
             Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),
             Committed::Sync(conn, req, result) => self.synced(conn, req, result),
+            Committed::Chores(chores) => self.chores_done(&chores),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, None)),
         }
     }
@@ -354,13 +364,6 @@ impl Hub {
         }
         drop(directory);
         link.outbox.notify(Notice::Welcomed { user: login.user, name: login.name });
-    }
-
-    /// The connection ended, or began to, before its login was known.
-    fn never_came(&self, user: UserId) {
-        if !self.is_online(user) {
-            self.store.submit(Op::Departed { user });
-        }
     }
 
     fn welcome(&self, out: &mut Vec<u8>, link: &Link, login: &LoggedIn) {

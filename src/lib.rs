@@ -3,6 +3,7 @@
 //! docs/ARCHITECTURE.md of the repository has the map and its reasons.
 
 pub mod assistant;
+pub mod auth;
 pub mod clock;
 pub mod config;
 pub mod connection;
@@ -18,3 +19,4 @@ pub mod policy;
 pub mod server;
 pub mod session;
 pub mod store;
+pub mod warden;

@@ -16,7 +16,9 @@ use tokio_util::task::TaskTracker;
 
 /// Connections that may wait for a place; more are turned away at once.
 const WAITING: usize = 1024;
-/// Connections that are being told that there is no place; more are closed without a word.
+/// When to come back where there was no place.
+const COME_BACK_MS: u32 = 5_000;
+/// Connections that are being told why they are not let in; more are closed without a word.
 const TURNED_AWAY: usize = 256;
 /// How long the acceptor rests when the system gives it no connection, as when descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
@@ -60,6 +62,11 @@ pub async fn accept(
         match accepted {
             Ok((stream, peer)) => {
                 let guest = Arrival { stream, peer, at: clock::instant(), shared: shared.clone() };
+                // Whoever is banned takes nobody's place.
+                if let Err(refusal) = shared.warden.admit(peer.ip()) {
+                    drop(tasks.spawn(refuse(guest, door.clone(), refusal)));
+                    continue;
+                }
                 match door.places.clone().try_acquire_owned() {
                     Ok(place) => drop(tasks.spawn(guest.serve(place))),
                     Err(_) => drop(tasks.spawn(wait(guest, door.clone(), tasks.clone(), stop.clone()))),
@@ -97,10 +104,17 @@ async fn wait(arrival: Arrival, door: Door, tasks: TaskTracker, stop: Cancellati
     match place(&door, &stop).await {
         Some(place) => drop(tasks.spawn(arrival.serve(place))),
         None => {
-            let Ok(_telling) = door.telling.try_acquire() else { return };
-            turn_away(arrival.stream).await;
+            let text = "the server has no place for another connection; come back later";
+            let busy = Refusal { retry_ms: COME_BACK_MS, ..Refusal::new(Code::Busy, text) };
+            refuse(arrival, door, busy).await;
         }
     }
+}
+
+/// Says why somebody is not let in, if there are not too many who are told so.
+async fn refuse(arrival: Arrival, door: Door, why: Refusal) {
+    let Ok(_telling) = door.telling.try_acquire() else { return };
+    turn_away(arrival.stream, &why).await;
 }
 
 async fn place(door: &Door, stop: &CancellationToken) -> Option<OwnedSemaphorePermit> {
@@ -112,13 +126,9 @@ async fn place(door: &Door, stop: &CancellationToken) -> Option<OwnedSemaphorePe
     }
 }
 
-async fn turn_away(mut stream: TcpStream) {
-    let refusal = Refusal {
-        retry_ms: 5_000,
-        ..Refusal::new(Code::Busy, "the server has no place for another connection; come back later")
-    };
+async fn turn_away(mut stream: TcpStream, why: &Refusal) {
     let mut frames = Vec::new();
-    delivery::error(&mut frames, delivery::ABOUT_NOTHING, 0, &refusal);
+    delivery::error(&mut frames, delivery::ABOUT_NOTHING, 0, why);
     // Whoever does not listen has gone away already.
     let _ = stream.write_all(&frames).await;
     connection::close(stream).await;

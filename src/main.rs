@@ -1,6 +1,7 @@
-//! The command line: `chatwire serve` and `chatwire config`.
+//! The command line: `chatwire serve`, `chatwire config`, and the operator's `chatwire user` and `chatwire ban`.
 
 mod cli;
+mod commands;
 
 use chatwire::server;
 use clap::Parser;
@@ -28,6 +29,8 @@ fn main() -> ExitCode {
     match command {
         Command::Serve => finish(server::run(&loaded.config)),
         Command::Config => finish(std::io::stdout().write_all(loaded.to_toml().as_bytes())),
+        Command::User(command) => finish(command.run(&loaded.config.data)),
+        Command::Ban(command) => finish(command.run(&loaded.config.data)),
     }
 }
 

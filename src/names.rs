@@ -89,6 +89,18 @@ pub fn is_reserved(name: &str) -> bool {
     }
 }
 
+/// A name that is well formed and may be given to a user.
+///
+/// # Errors
+/// `conflict`: says which rule it breaks.
+pub fn free(name: &str) -> Result<Box<str>, Refusal> {
+    let name = check(name)?;
+    if is_reserved(&name) {
+        return Err(conflict("this name is reserved; choose another"));
+    }
+    Ok(name)
+}
+
 /// A file's name as it is kept: without its folders, at most 255 bytes, no control characters.
 ///
 /// # Errors

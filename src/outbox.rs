@@ -178,7 +178,7 @@ impl Outbox {
                 return false;
             }
             if bytes.len() <= COPY_UP_TO {
-                inner.write(&self.budget, |tail| tail.extend_from_slice(bytes));
+                inner.copy(&self.budget, bytes);
             } else {
                 inner.push_live(&self.budget, Segment::Shared(bytes.clone()));
             }
@@ -186,16 +186,26 @@ impl Outbox {
         })
     }
 
-    /// Queues live segments that belong together, if there is room, and counts `answered` messages either way.
+    /// Queues live segments that belong together and have at most `bytes`, if there is room, and counts
+    /// `answered` messages either way.
     #[must_use]
-    pub fn live_segments(&self, answered: u32, segments: Vec<Segment>) -> bool {
+    pub fn live_segments(
+        &self,
+        answered: u32,
+        bytes: usize,
+        segments: impl IntoIterator<Item = Segment>,
+    ) -> bool {
         self.with(|inner| {
             inner.taken.answered += answered;
-            if !inner.has_room(&self.budget, segments.iter().map(Segment::len).sum()) {
+            if !inner.has_room(&self.budget, bytes) {
                 return false;
             }
             for segment in segments {
-                inner.push_live(&self.budget, segment);
+                match segment {
+                    Segment::Owned(piece) if bytes <= COPY_UP_TO => inner.copy(&self.budget, &piece),
+                    Segment::Shared(piece) if bytes <= COPY_UP_TO => inner.copy(&self.budget, &piece),
+                    segment => inner.push_live(&self.budget, segment),
+                }
             }
             true
         })
@@ -321,6 +331,10 @@ impl Inner {
         self.unsent += n;
         self.own += n;
         budget.own.fetch_add(n, Ordering::Relaxed);
+    }
+
+    fn copy(&mut self, budget: &Budget, bytes: &[u8]) {
+        self.write(budget, |tail| tail.extend_from_slice(bytes));
     }
 
     fn push_own(&mut self, budget: &Budget, segment: Segment) {

@@ -1,6 +1,7 @@
 //! Builds the parts, joins them, and stops them in order.
 
 use crate::assistant::{Builtin, Desk, Echo};
+use crate::auth::Auth;
 use crate::clock;
 use crate::config::{AssistantKind, Config};
 use crate::connection::Shared;
@@ -11,6 +12,7 @@ use crate::session::Rules;
 use crate::store::Store;
 use crate::store::media::MediaStore;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
+use crate::warden::Warden;
 use chatwire_codec::Limits;
 use std::io::{self, Write};
 use std::net::SocketAddr;
@@ -19,7 +21,7 @@ use std::time::Duration;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
+use tokio_util::task::{AbortOnDropHandle, TaskTracker};
 
 /// Descriptors for what is no connection: the database, files of media, those who wait at the door.
 const SPARE_DESCRIPTORS: u64 = 512;
@@ -39,6 +41,9 @@ pub enum Error {
     /// The data folder cannot be used.
     #[error(transparent)]
     Store(#[from] OpenError),
+    /// The bans cannot be read.
+    #[error("the bans cannot be read: {0}")]
+    Bans(Box<str>),
     /// The folder of the media cannot be used.
     #[error("the media folder cannot be used: {0}")]
     Media(io::Error),
@@ -87,6 +92,7 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     announce(&socket)?;
     let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
     let accepting = tokio::spawn(accepting);
+    let walking = AbortOnDropHandle::new(tokio::spawn(shared.warden.clone().walk(shared.hub.clone())));
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -95,6 +101,7 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     stop.cancel();
     // It has no other way to end than the one that it was just shown.
     let _ = accepting.await;
+    drop(walking);
     tasks.close();
     let open = shared.hub.shut_down();
     log::info!("stopping; {open} connections are open");
@@ -143,8 +150,11 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let assistant = assistant(config, &as_store);
     let hub = Arc::new(Hub::new(as_store.clone(), greeting, permits.clone(), assistant, clock::wall));
     store.start(hub.clone())?;
+    let warden = Warden::new(as_store.clone()).map_err(|refusal| Error::Bans(refusal.text.into()))?;
     Ok(Shared {
         hub,
+        auth: Arc::new(Auth::new(as_store.clone())),
+        warden: Arc::new(warden),
         store: as_store,
         media: Arc::new(MediaStore::open(&config.data).map_err(Error::Media)?),
         permits,

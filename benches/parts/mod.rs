@@ -108,9 +108,16 @@ impl Online {
 }
 
 fn member(hub: &Hub, number: u64) -> Arc<Link> {
-    let link = hub.enter();
-    let greeted =
-        Greeted { version: 1, zone: chrono_tz::UTC, inline_limit: 0, live: true, new_token: "token".into() };
+    let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
+    let greeted = Greeted {
+        version: 1,
+        zone: chrono_tz::UTC,
+        inline_limit: 0,
+        live: true,
+        at: 0,
+        token: [0; 32],
+        new_token: "token".into(),
+    };
     link.greeted.set(greeted).unwrap();
     let home = ChatId(HOMES + number);
     let login = LoggedIn {

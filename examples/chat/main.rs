@@ -7,6 +7,9 @@
 //! and commands; `/quit` and Ctrl-C leave. When the connection breaks it comes back, and nothing is lost; with
 //! `--keep FILE` it also knows its place the next time.
 //!
+//! `--register` makes an account of your name, and `--login` comes back to it: you are asked for the password, or
+//! it is the first line of what is piped in. With `--keep FILE` you need neither the next time.
+//!
 //! In a pipe it is plain lines: `echo hello | cargo run --example chat`. That way it does not reconnect.
 //!
 //! `main` joins the parts: `commands` says what a line means, `render` makes text of what comes. `tui` is the
@@ -21,8 +24,8 @@ mod tui;
 
 use app::App;
 use chatwire_client::{
-    Change, Client, End, Error, Event, Events, FileStorage, Identity, Login, MemoryStorage, Options, Setup,
-    Storage, Welcome,
+    Change, Client, End, Error, Event, Events, FileStorage, Identity, Login, MemoryStorage, Options, Secret,
+    Setup, Storage, Welcome,
 };
 use chrono_tz::Tz;
 use clap::Parser;
@@ -54,12 +57,12 @@ struct Arguments {
     /// A file to keep your place in, so that you come back as the same user.
     #[arg(long)]
     keep: Option<PathBuf>,
-    /// A file with the password of a registered user; its first line counts.
+    /// Make an account of your name. The password is asked for, or is the first line of standard input.
     #[arg(long, requires = "name")]
-    password_file: Option<PathBuf>,
-    /// Register this name with this password.
-    #[arg(long, requires = "password_file")]
     register: bool,
+    /// Log in with the password of your account, also if the file has a token.
+    #[arg(long, requires = "name", conflicts_with = "register")]
+    login: bool,
     /// Plain lines, though there is a terminal.
     #[arg(long)]
     plain: bool,
@@ -85,10 +88,12 @@ async fn main() -> ExitCode {
 }
 
 async fn full_screen(arguments: Arguments) -> Result<(), Error> {
-    let options = options(&arguments)?;
+    let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
+    let has_password = password.is_some();
+    let options = options(&arguments, password);
     let zone = options.timezone.parse().unwrap_or(Tz::UTC);
     let addr = arguments.addr.clone();
-    let setup = match storage(&arguments)? {
+    let setup = match storage(&arguments, has_password)? {
         Some(storage) => Setup::new(addr, options, storage),
         None => Setup::new(addr, options, MemoryStorage::default()),
     };
@@ -96,9 +101,12 @@ async fn full_screen(arguments: Arguments) -> Result<(), Error> {
 }
 
 async fn run(arguments: Arguments, screen: &Screen) -> Result<(), Error> {
+    // Before anything else reads the input.
+    let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
     let mut lines = read_lines();
-    let mut options = options(&arguments)?;
-    let mut storage = storage(&arguments)?;
+    let has_password = password.is_some();
+    let mut options = options(&arguments, password);
+    let mut storage = storage(&arguments, has_password)?;
     let kept = storage.as_mut().map(Storage::load).transpose().map_err(|error| not_kept(&error))?;
     let known = kept.and_then(|kept| kept.identity).filter(|known| !known.token.reveal().is_empty());
     if let Some(known) = &known {
@@ -151,25 +159,41 @@ fn ended(end: Option<End>) -> Result<(), Error> {
     }
 }
 
-fn options(arguments: &Arguments) -> Result<Options, Error> {
+fn options(arguments: &Arguments, password: Option<String>) -> Options {
     let system = || iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
     let timezone = arguments.timezone.clone().unwrap_or_else(system);
-    let login = match &arguments.password_file {
+    let login = match password {
+        Some(password) if arguments.register => Login::Register(password.into()),
+        Some(password) => Login::Password(password.into()),
         None => Login::Guest,
-        Some(path) => {
-            let text = std::fs::read_to_string(path)
-                .map_err(|error| Error::File { path: path.clone(), problem: (&error).into() })?;
-            let password = text.lines().next().unwrap_or_default().into();
-            if arguments.register { Login::Register(password) } else { Login::Password(password) }
-        }
     };
     let name = arguments.name.clone().unwrap_or_default();
     let device = "chat example".to_owned();
-    Ok(Options { timezone, name, login, device, reply_references: true, ..Options::default() })
+    Options { timezone, name, login, device, reply_references: true, ..Options::default() }
 }
 
-fn storage(arguments: &Arguments) -> Result<Option<FileStorage>, Error> {
-    arguments.keep.as_ref().map(FileStorage::open).transpose().map_err(|error| not_kept(&error))
+/// From the terminal without an echo, or the first line of what is piped in.
+fn read_password() -> Result<String, Error> {
+    let password = if std::io::stdin().is_terminal() {
+        rpassword::prompt_password("Your password: ")
+    } else {
+        let mut line = String::new();
+        std::io::stdin().lock().take(LINE_BYTES).read_line(&mut line).map(|_| line)
+    };
+    let password = password.map_err(|_| Error::Invalid("no password could be read"))?;
+    Ok(password.trim_end_matches(['\r', '\n']).to_owned())
+}
+
+/// Where the place is kept. Who gives a password wants to log in with it, whatever token is there.
+fn storage(arguments: &Arguments, has_password: bool) -> Result<Option<FileStorage>, Error> {
+    let Some(path) = &arguments.keep else { return Ok(None) };
+    let mut storage = FileStorage::open(path).map_err(|error| not_kept(&error))?;
+    if has_password {
+        let known = storage.load().map_err(|error| not_kept(&error))?.identity;
+        let known = known.map(|known| Identity { token: Secret::default(), ..known });
+        storage.save(&[Change::Identity(known)]).map_err(|error| not_kept(&error))?;
+    }
+    Ok(Some(storage))
 }
 
 fn not_kept(error: &std::io::Error) -> Error {

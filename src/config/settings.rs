@@ -124,7 +124,7 @@ pub static SETTINGS: &[Setting] = &[
     Setting {
         key: "policy.registration",
         default: "true",
-        doc: "Whether clients may make accounts. Without effect until there are accounts.",
+        doc: "Whether clients may make accounts.",
         takes: Takes::Flag(|config| &mut config.policy.registration),
     },
     Setting {

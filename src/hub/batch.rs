@@ -113,43 +113,35 @@ impl Batch {
 
 impl Run {
     fn deliver(&self, hub: &Hub) {
-        let mut senders: Vec<ConnId> = self.messages.iter().filter_map(|(conn, _)| *conn).collect();
-        senders.sort_unstable();
-        senders.dedup();
-        let answered = match hub.chat(self.chat) {
-            Some(chat) => self.to_chat(hub, &chat),
-            None => Vec::new(),
-        };
-        for conn in senders.into_iter().filter(|conn| !answered.contains(conn)) {
+        let mut senders = Senders::of(&self.messages);
+        if let Some(chat) = hub.chat(self.chat) {
+            self.to_chat(hub, &chat, &mut senders);
+        }
+        for (conn, own) in senders.unanswered() {
             if let Some(link) = hub.link(conn) {
-                self.confirm(&link);
+                self.confirm(&link, own);
             }
         }
         self.to_assistant(hub);
     }
 
-    /// Gives the run to everybody who is in the chat; tells which of its senders were among them.
-    fn to_chat(&self, hub: &Hub, chat: &Chat) -> Vec<ConnId> {
+    /// Gives the run to everybody who is in the chat, its senders among them.
+    fn to_chat(&self, hub: &Hub, chat: &Chat, senders: &mut Senders) {
         let mut users: Vec<UserId> = self.messages.iter().map(|(_, message)| message.user).collect();
         users.sort_unstable();
         users.dedup();
-        let mut answered = Vec::new();
         let mut shared = Shared { run: self, encoded: None, has_media: self.has_media() };
         let mut state = lock(&chat.state);
         self.move_head(chat, &mut state);
         for ((user, conn), sub) in state.subs.iter_mut() {
             let is_sender = users.binary_search(&user).is_ok();
-            if is_sender && self.messages.iter().any(|(by, _)| *by == Some(conn)) {
-                answered.push(conn);
-            }
+            let own = if is_sender { senders.answer(conn) } else { &[] };
             if sub.place != Place::Live {
-                if is_sender {
-                    self.confirm(&sub.link);
-                }
+                self.confirm(&sub.link, own);
                 continue;
             }
             let fits = if is_sender || shared.differs_for(&sub.link) {
-                self.to_one(user, &sub.link, &mut shared)
+                self.to_one(user, &sub.link, own, &mut shared)
             } else {
                 sub.link.outbox.live(&shared.encoded().0)
             };
@@ -157,7 +149,6 @@ impl Run {
                 self.fall_behind(hub, chat.id, sub);
             }
         }
-        answered
     }
 
     fn move_head(&self, chat: &Chat, state: &mut ChatState) {
@@ -171,40 +162,25 @@ impl Run {
     }
 
     /// The run as one connection sees it whose user sent some of it, or who takes media whole.
-    fn to_one(&self, user: UserId, link: &Link, shared: &mut Shared<'_>) -> bool {
-        let own = self.messages.iter().filter(|(by, _)| *by == Some(link.id)).count();
-        if own == self.messages.len() {
-            self.confirm(link);
+    fn to_one(&self, user: UserId, link: &Link, own: &[Sent], shared: &mut Shared<'_>) -> bool {
+        if own.len() == self.messages.len() {
+            self.confirm(link, own);
             return true;
         }
-        let segments = if shared.differs_for(link) {
-            self.with_inline_media(user, link)
+        let outbox = &link.outbox;
+        let fits = if shared.differs_for(link) {
+            let segments = self.with_inline_media(user, link);
+            let bytes = segments.iter().map(Segment::len).sum();
+            outbox.live_segments(count(own), bytes, segments)
         } else {
-            vec![Segment::Owned(self.with_statuses(user, link, shared))]
+            // STATUS is smaller than what it stands for.
+            let pieces = shared.pieces(user, link.id);
+            outbox.live_segments(count(own), pieces.run.len(), pieces)
         };
-        let fits = link.outbox.live_segments(count(own), segments);
         if !fits {
-            link.outbox.answer(|out| self.statuses(link.id, out));
+            outbox.answer(|out| self.statuses(own, out));
         }
         fits
-    }
-
-    /// What the others get, but STATUS where the connection's own messages are.
-    fn with_statuses(&self, user: UserId, link: &Link, shared: &mut Shared<'_>) -> Vec<u8> {
-        let (bytes, ends) = shared.encoded();
-        let mut out = Vec::with_capacity(bytes.len());
-        let mut from = 0;
-        for ((by, message), &to) in self.messages.iter().zip(ends) {
-            if *by == Some(link.id) {
-                status(&mut out, message);
-            } else if message.user == user {
-                delivery::message(&mut out, message, true);
-            } else {
-                out.extend_from_slice(&bytes[from..to]);
-            }
-            from = to;
-        }
-        out
     }
 
     fn with_inline_media(&self, user: UserId, link: &Link) -> Vec<Segment> {
@@ -222,16 +198,15 @@ impl Run {
     }
 
     /// The answers alone, for a connection that gets the messages otherwise or not at all.
-    fn confirm(&self, link: &Link) {
-        let own = self.messages.iter().filter(|(by, _)| *by == Some(link.id)).count();
-        if own > 0 {
-            link.outbox.answer_messages(count(own), |out| self.statuses(link.id, out));
+    fn confirm(&self, link: &Link, own: &[Sent]) {
+        if !own.is_empty() {
+            link.outbox.answer_messages(count(own), |out| self.statuses(own, out));
         }
     }
 
-    fn statuses(&self, conn: ConnId, out: &mut Vec<u8>) {
-        for (_, message) in self.messages.iter().filter(|(by, _)| *by == Some(conn)) {
-            status(out, message);
+    fn statuses(&self, own: &[Sent], out: &mut Vec<u8>) {
+        for (_, at) in own {
+            status(out, &self.messages[*at].1);
         }
     }
 
@@ -269,6 +244,44 @@ impl Hub {
     }
 }
 
+/// A message of a run, by its place there, and the connection that sent it.
+type Sent = (ConnId, usize);
+
+/// Which connection sent which messages of a run, and who of them has been answered.
+struct Senders {
+    /// By connection, and then in the order of the run.
+    sent: Vec<Sent>,
+    is_answered: Vec<bool>,
+}
+
+impl Senders {
+    fn of(messages: &[(Option<ConnId>, Message)]) -> Self {
+        let mut sent: Vec<Sent> =
+            messages.iter().enumerate().filter_map(|(at, (conn, _))| Some(((*conn)?, at))).collect();
+        sent.sort_unstable();
+        let is_answered = vec![false; sent.len()];
+        Senders { sent, is_answered }
+    }
+
+    /// What a connection sent, which is answered with this.
+    fn answer(&mut self, conn: ConnId) -> &[Sent] {
+        let from = self.sent.partition_point(|(by, _)| *by < conn);
+        let count = self.sent[from..].iter().take_while(|(by, _)| *by == conn).count();
+        self.is_answered[from..from + count].fill(true);
+        &self.sent[from..from + count]
+    }
+
+    fn unanswered(&self) -> impl Iterator<Item = (ConnId, &[Sent])> {
+        let mut from = 0;
+        let chunks = self.sent.chunk_by(|(one, _), (other, _)| one == other);
+        chunks.filter_map(move |own| {
+            let is_answered = self.is_answered[from];
+            from += own.len();
+            (!is_answered).then_some((own[0].0, own))
+        })
+    }
+}
+
 /// The run as most of its readers get it: encoded when the first of them comes.
 struct Shared<'a> {
     run: &'a Run,
@@ -293,6 +306,48 @@ impl Shared<'_> {
             (Bytes::from(out), ends)
         })
     }
+
+    /// What the others get, but STATUS where the connection's own messages are, and the nonce with those of its
+    /// user's other connections.
+    fn pieces(&mut self, user: UserId, conn: ConnId) -> Pieces<'_> {
+        let messages = &self.run.messages;
+        let (run, ends) = self.encoded();
+        Pieces { messages, run, ends, at: 0, user, conn }
+    }
+}
+
+/// A run cut where one user's messages are: what is in between is shared with all.
+struct Pieces<'a> {
+    messages: &'a [(Option<ConnId>, Message)],
+    run: &'a Bytes,
+    ends: &'a [usize],
+    at: usize,
+    user: UserId,
+    conn: ConnId,
+}
+
+impl Iterator for Pieces<'_> {
+    type Item = Segment;
+
+    fn next(&mut self) -> Option<Segment> {
+        let left = &self.messages[self.at..];
+        let others = left.iter().take_while(|(_, message)| message.user != self.user).count();
+        if others > 0 {
+            let from = if self.at == 0 { 0 } else { self.ends[self.at - 1] };
+            self.at += others;
+            return Some(Segment::Shared(self.run.slice(from..self.ends[self.at - 1])));
+        }
+        let mut out = Vec::new();
+        for (by, message) in left.iter().take_while(|(_, message)| message.user == self.user) {
+            if *by == Some(self.conn) {
+                status(&mut out, message);
+            } else {
+                delivery::message(&mut out, message, true);
+            }
+            self.at += 1;
+        }
+        (!out.is_empty()).then_some(Segment::Owned(out))
+    }
 }
 
 fn status(out: &mut Vec<u8>, message: &Message) {
@@ -306,6 +361,6 @@ fn text_len(message: &Message) -> usize {
     }
 }
 
-fn count(n: usize) -> u32 {
-    u32::try_from(n).unwrap_or(u32::MAX)
+fn count(own: &[Sent]) -> u32 {
+    u32::try_from(own.len()).unwrap_or(u32::MAX)
 }

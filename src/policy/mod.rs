@@ -1,5 +1,7 @@
-//! Hours, zones, guests: pure rules, asked with the time as an argument.
+//! Hours, zones, guests, bans, failed logins: pure rules, asked with the time as an argument.
 
+pub mod bans;
+pub mod failures;
 mod hours;
 mod zones;
 

@@ -1,10 +1,11 @@
 //! What goes out of a session, and what comes in besides the client's bytes: its words with the rest of the house.
 
 use crate::error::Refusal;
-use crate::id::{ChatId, MediaId, Seq, UserId};
+use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::store::{Op, Target};
 use chatwire_codec::MediaKind;
 use chatwire_codec::frame::kind;
+use std::fmt;
 use std::sync::Arc;
 
 /// What is to be done for a connection.
@@ -18,6 +19,8 @@ pub enum Effect {
     Ping(Vec<u8>),
     /// Note what HELLO said, for the hub.
     Greet(Greeted),
+    /// Find whether the password is right; then call [`handle_proof`](super::Session::handle_proof).
+    Prove(Claim),
     /// Give this to the store. A message needs a permit first.
     Submit(Op),
     /// Find the answer, queue it, and then call [`handle_notice`](super::Session::handle_notice) with `Answered`.
@@ -34,6 +37,38 @@ pub enum Effect {
     Finish(Vec<u8>),
     /// Close at once, whatever waits.
     Abandon,
+}
+
+/// Somebody who says to be the user of a name.
+#[derive(Clone, Debug)]
+pub struct Claim {
+    /// The name, as names are compared.
+    pub key: Box<str>,
+    /// The password.
+    pub password: Secret,
+    /// Whether a name that nobody has is to be registered with this password.
+    pub registers: bool,
+    /// What is answered if the password is another.
+    pub wrong: Refusal,
+}
+
+/// What came of a [`Claim`].
+#[derive(Debug, PartialEq, Eq)]
+pub enum Proven {
+    /// This user's, by this hash.
+    Known(UserId, Box<str>),
+    /// Nobody has the name; the hash of the password.
+    New(Box<str>),
+}
+
+/// A password: it does not show itself in logs.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Secret(pub Box<str>);
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret")
+    }
 }
 
 /// A request that only reads.
@@ -114,6 +149,10 @@ pub struct Greeted {
     pub inline_limit: u32,
     /// Whether live messages are wanted from chats that no SYNC has asked for.
     pub live: bool,
+    /// When it said so.
+    pub at: Micros,
+    /// The hash of the token that the connection uses: the one that it logs in with, or else the new one.
+    pub token: [u8; 32],
     /// The token to be given out if the login gives out one.
     pub new_token: Box<str>,
 }
@@ -138,6 +177,10 @@ pub enum Notice {
     Answered,
     /// So much waits for the client that something that must not be dropped did not fit.
     Overrun,
+    /// This user or address may not stay.
+    Banned(Refusal),
+    /// The operator has ended the user's connections.
+    Kicked,
     /// The server stops.
     Shutdown,
 }

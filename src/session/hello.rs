@@ -1,13 +1,15 @@
 //! HELLO: who, where, and how much may come inline.
 
-use super::{Effect, Greeted, Open, Session, State};
+use super::{Claim, Effect, Greeted, Open, Proven, Secret, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
 use crate::names;
-use crate::store::{Login, Op, Who};
+use crate::store::{self, Login, Op, Who};
 use chatwire_codec::Code;
 use chatwire_codec::frame::{self, kind};
+use chrono_tz::Tz;
 use std::sync::Arc;
+use std::time::Instant;
 
 /// The largest media that may be pushed whole, in bytes.
 const MAX_INLINE: u32 = 1024 * 1024;
@@ -17,62 +19,148 @@ const NO_LIVE: u8 = 1;
 
 mod auth {
     pub(super) const GUEST: u8 = 0;
+    pub(super) const PASSWORD: u8 = 1;
     pub(super) const TOKEN: u8 = 2;
+    pub(super) const REGISTER: u8 = 3;
+}
+
+/// A connection that has said HELLO and waits for what comes of it.
+#[derive(Debug)]
+pub(super) struct LoggingIn {
+    zone: Tz,
+    device: Box<str>,
+    /// The hash of the token that may be given out.
+    new_token: [u8; 32],
+    /// The name that is to be registered.
+    name: Box<str>,
+    /// To be proven once more, should somebody else register the name in the meantime.
+    again: Option<Claim>,
+}
+
+/// What a connection says of itself.
+enum Says {
+    /// What the store can decide.
+    Known(Who),
+    /// What must be proven first; and the name, if it is to be registered.
+    Claims(Box<str>, Claim),
 }
 
 impl Session {
     pub(super) fn hello(&mut self, now: Now, hello: &frame::Hello<'_>) {
-        if let Err(refusal) = self.try_hello(hello) {
+        if let Err(refusal) = self.try_hello(now, hello) {
             self.fatal(now.instant, &refusal, kind::HELLO);
         }
     }
 
-    fn try_hello(&mut self, hello: &frame::Hello<'_>) -> Result<(), Refusal> {
+    fn try_hello(&mut self, now: Now, hello: &frame::Hello<'_>) -> Result<(), Refusal> {
         if hello.version == 0 {
             return Err(Refusal::new(Code::BadVersion, "this server speaks versions 1 to 1"));
         }
         let zone = self.rules.policy.admit_zone(hello.timezone)?;
+        let who = self.says(hello)?;
         let device = names::label(hello.device)?;
-        let who = self.who(hello)?;
-        let (new_token, hash) = new_token()?;
-        self.state = State::LoggingIn { zone };
+        let (text, new_token) = new_token()?;
         self.timers.welcomed();
         self.effects.push_back(Effect::Greet(Greeted {
             version: hello.version.min(chatwire_codec::VERSION),
             zone,
             inline_limit: hello.inline_limit.min(MAX_INLINE),
             live: hello.flags & NO_LIVE == 0,
-            new_token,
+            at: now.wall,
+            token: match &who {
+                Says::Known(Who::Token { hash }) => *hash,
+                _ => new_token,
+            },
+            new_token: text,
         }));
-        let login = Login { conn: self.conn, who, device, new_token: hash };
-        self.effects.push_back(Effect::Submit(Op::Login(login)));
+        let mut state = Box::new(LoggingIn { zone, device, new_token, name: Box::default(), again: None });
+        match who {
+            Says::Known(who) => {
+                self.state = State::LoggingIn(state);
+                self.log_in(who);
+            }
+            Says::Claims(name, claim) => {
+                state.name = name;
+                state.again = claim.registers.then(|| claim.clone());
+                self.state = State::LoggingIn(state);
+                self.effects.push_back(Effect::Prove(claim));
+            }
+        }
         Ok(())
     }
 
-    fn who(&self, hello: &frame::Hello<'_>) -> Result<Who, Refusal> {
-        if hello.auth != auth::GUEST && !self.is_private && !self.rules.policy.plaintext_secrets {
+    /// What came of [`Effect::Prove`].
+    pub fn handle_proof(&mut self, now: Instant, proof: Result<Proven, Refusal>) {
+        let State::LoggingIn(state) = &self.state else { return };
+        match proof {
+            Ok(Proven::Known(user, hash)) => self.log_in(Who::Password { user, hash }),
+            Ok(Proven::New(hash)) => {
+                let name = state.name.clone();
+                self.log_in(Who::Register { name, hash });
+            }
+            Err(refusal) => self.fatal(now, &refusal, kind::HELLO),
+        }
+    }
+
+    pub(super) fn login_refused(&mut self, now: Instant, refusal: &Refusal) {
+        if refusal.code == Code::Conflict
+            && let State::LoggingIn(state) = &mut self.state
+            && let Some(claim) = state.again.take()
+        {
+            return self.effects.push_back(Effect::Prove(claim));
+        }
+        self.fatal(now, refusal, kind::HELLO);
+    }
+
+    fn log_in(&mut self, who: Who) {
+        let State::LoggingIn(state) = &self.state else { return };
+        let login = Login { conn: self.conn, who, device: state.device.clone(), new_token: state.new_token };
+        self.effects.push_back(Effect::Submit(Op::Login(login)));
+    }
+
+    fn says(&self, hello: &frame::Hello<'_>) -> Result<Says, Refusal> {
+        let policy = &self.rules.policy;
+        if hello.auth != auth::GUEST && !self.is_private && !policy.plaintext_secrets {
             let text = "secrets are not taken over an unencrypted connection";
             return Err(Refusal::new(Code::Unauthenticated, text));
         }
         match hello.auth {
-            auth::GUEST if !self.rules.policy.guests => {
+            auth::GUEST if !policy.guests => {
                 Err(Refusal::new(Code::Unauthenticated, "this server admits no guests"))
             }
-            auth::GUEST if hello.user.is_empty() => Ok(Who::Guest { name: None }),
-            auth::GUEST => {
-                let name = names::check(hello.user)?;
-                if names::is_reserved(&name) {
-                    return Err(Refusal::new(Code::Conflict, "this name is reserved; choose another"));
-                }
-                Ok(Who::Guest { name: Some(name) })
-            }
-            auth::TOKEN => Ok(Who::Token { hash: hash(hello.secret) }),
-            _ => Err(Refusal::new(Code::Unauthenticated, "this server takes guests and tokens only")),
+            auth::GUEST if hello.user.is_empty() => Ok(Says::Known(Who::Guest { name: None })),
+            auth::GUEST => Ok(Says::Known(Who::Guest { name: Some(names::free(hello.user)?) })),
+            auth::TOKEN => Ok(Says::Known(Who::Token { hash: hash(hello.secret) })),
+            auth::PASSWORD | auth::REGISTER => self.claims(hello),
+            _ => Err(Refusal::new(Code::Unauthenticated, "there is no such way to log in")),
         }
     }
 
+    /// With a password. Where nobody may register, a wish to is a login like any other.
+    fn claims(&self, hello: &frame::Hello<'_>) -> Result<Says, Refusal> {
+        let wishes = hello.auth == auth::REGISTER;
+        let registers = wishes && self.rules.policy.registration;
+        let wrong = if registers {
+            Refusal::new(Code::Conflict, "this name is taken, and its password is another")
+        } else if wishes {
+            Refusal::new(
+                Code::Unauthenticated,
+                "no user of this name has this password, and none is registered",
+            )
+        } else {
+            store::wrong_password()
+        };
+        if hello.secret.is_empty() {
+            return Err(Refusal::new(Code::Unauthenticated, "a password is not empty"));
+        }
+        let name = if registers { names::free(hello.user)? } else { Box::default() };
+        let password = Secret(hello.secret.into());
+        Ok(Says::Claims(name, Claim { key: names::key(hello.user), password, registers, wrong }))
+    }
+
     pub(super) fn welcomed(&mut self, user: UserId, name: Arc<str>) {
-        if let State::LoggingIn { zone } = self.state {
+        if let State::LoggingIn(state) = &self.state {
+            let zone = state.zone;
             self.state = State::Open(Box::new(Open {
                 user,
                 name,

@@ -30,7 +30,8 @@ use crate::id::{ChatId, ConnId, Now, UserId};
 use crate::policy::Policy;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, DecodeError, Event, Frame, SkipReason};
-pub use effect::{Effect, Greeted, Notice, Query, QueryKind};
+pub use effect::{Claim, Effect, Greeted, Notice, Proven, Query, QueryKind, Secret};
+use hello::LoggingIn;
 use message::Draft;
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -43,6 +44,8 @@ pub const IN_FLIGHT: u32 = 1024;
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for them.
 const DRAIN: Duration = Duration::from_secs(4);
+/// BYE's code for who was kicked.
+const KICKED: u16 = 3;
 /// Fetches that one connection may have at once.
 pub const FETCHES: usize = 4;
 
@@ -80,7 +83,7 @@ pub struct Session {
 #[derive(Debug)]
 enum State {
     AwaitingHello,
-    LoggingIn { zone: chrono_tz::Tz },
+    LoggingIn(Box<LoggingIn>),
     Open(Box<Open>),
     Ending(Ending),
     Over,
@@ -147,7 +150,7 @@ impl Session {
         match &self.state {
             State::AwaitingHello => true,
             State::Open(open) => !open.waits && self.in_flight < IN_FLIGHT && self.effects.is_empty(),
-            State::LoggingIn { .. } | State::Ending(_) | State::Over => false,
+            State::LoggingIn(_) | State::Ending(_) | State::Over => false,
         }
     }
 
@@ -213,7 +216,7 @@ impl Session {
     /// The client has ended its side of the stream.
     pub fn handle_eof(&mut self) {
         match self.state {
-            State::AwaitingHello | State::LoggingIn { .. } => self.over(Vec::new()),
+            State::AwaitingHello | State::LoggingIn(_) => self.over(Vec::new()),
             State::Open(_) => self.end(None, delivery::bye(0, "")),
             State::Ending(_) | State::Over => {}
         }
@@ -223,7 +226,7 @@ impl Session {
     pub fn handle_notice(&mut self, now: Instant, notice: Notice) {
         match notice {
             Notice::Welcomed { user, name } => self.welcomed(user, name),
-            Notice::LoginRefused(refusal) => self.fatal(now, &refusal, kind::HELLO),
+            Notice::LoginRefused(refusal) => self.login_refused(now, &refusal),
             Notice::Joined(chat) => self.with_open(|open| open.current = Some(chat)),
             Notice::Left(chat) => self.with_open(|open| {
                 if open.current == Some(chat) {
@@ -234,6 +237,11 @@ impl Session {
             Notice::Overrun => {
                 let text = "more waits to be read than the server keeps for one connection";
                 self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
+            }
+            Notice::Banned(refusal) => self.fatal(now, &refusal, delivery::ABOUT_NOTHING),
+            Notice::Kicked => {
+                let bye = delivery::bye(KICKED, "the operator has ended this user's connections");
+                self.end(Some(now + FATAL_DRAIN), bye);
             }
             Notice::Shutdown => self.shutdown(now),
         }
@@ -293,7 +301,7 @@ impl Session {
                 other => self.malformed(now, other.kind(), "HELLO must come first"),
             },
             State::Open(_) => self.open_frame(now, frame),
-            State::LoggingIn { .. } | State::Ending(_) | State::Over => {}
+            State::LoggingIn(_) | State::Ending(_) | State::Over => {}
         }
     }
 

@@ -2,11 +2,12 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
 mod frames;
+mod login;
 mod times;
 
 use super::*;
 use crate::id::MediaId;
-use crate::store::{Append, Content, Media, Op, Target};
+use crate::store::{self, Append, Content, Media, Op, Target};
 use chatwire_codec::MediaKind;
 use chatwire_codec::frame::*;
 use chatwire_codec::{Payload, Rule};

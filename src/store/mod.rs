@@ -9,11 +9,15 @@
 //! nothing can change between the check and the deed. The store knows no session, hub or socket: it knows a
 //! connection as a number that it hands back.
 
+mod account;
 pub mod media;
 pub mod sqlite;
 
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
+use crate::policy::bans::Bans;
+pub(crate) use account::wrong_password;
+pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 use std::sync::Arc;
 
@@ -36,33 +40,15 @@ pub enum Op {
         /// Who.
         user: UserId,
     },
-}
-
-/// A connection that says who it is.
-#[derive(Debug)]
-pub struct Login {
-    /// The connection.
-    pub conn: ConnId,
-    /// How.
-    pub who: Who,
-    /// The device's name, which a token is bound to.
-    pub device: Box<str>,
-    /// The hash of the token to be given out, unless the login is by token.
-    pub new_token: [u8; 32],
-}
-
-/// How a connection says who it is.
-#[derive(Debug)]
-pub enum Who {
-    /// A new guest, with a wished-for name (checked, not reserved) or none.
-    Guest {
-        /// The name.
-        name: Option<Box<str>>,
-    },
-    /// The holder of a token.
-    Token {
+    /// A token was in use until now.
+    Used {
         /// Its hash.
-        hash: [u8; 32],
+        token: [u8; 32],
+    },
+    /// What is due by itself or by the operator's commands: see [`Chores`]. Some of it; the rest is due still.
+    Chores {
+        /// Orders of the operator's commands behind this one wait for the next time.
+        upto: u64,
     },
 }
 
@@ -203,21 +189,10 @@ pub enum Committed {
     /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
     /// start.
     Departed(UserId, Vec<Left>),
-}
-
-/// A user that is known now.
-#[derive(Debug)]
-pub struct LoggedIn {
-    /// Who.
-    pub user: UserId,
-    /// The name.
-    pub name: Arc<str>,
-    /// The home chat.
-    pub home: ChatId,
-    /// Whether the login gave out the new token.
-    pub token_given: bool,
-    /// Every chat of the user, the home chat and `all` included, with its newest message.
-    pub chats: Vec<ChatHead>,
+    /// Of [`Op::Used`].
+    Used,
+    /// Of [`Op::Chores`]. Nothing if the store failed: then it is due still.
+    Chores(Chores),
 }
 
 /// A chat as the hub knows it.
@@ -479,6 +454,24 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `not_found` or `internal`.
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal>;
+
+    /// Who has this name, which is one as names are compared.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn account(&self, key: &str) -> Result<Option<Account>, Refusal>;
+
+    /// The addresses that are banned.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn bans(&self) -> Result<Bans, Refusal>;
+
+    /// What an [`Op::Chores`] would find to do; `None`: nothing.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn due_chores(&self) -> Result<Option<DueChores>, Refusal>;
 }
 
 /// What a client is told when the disk is full, be it of a row or of a file.

@@ -2,7 +2,7 @@
 
 use super::PATIENCE;
 use std::fmt::Write as _;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -61,6 +61,29 @@ impl Server {
         command.args(["--listen", "127.0.0.1:0"]).args(&self.set);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
+    }
+
+    /// A command of the operator's on the same folder, such as `user list`: whether it succeeded, and what it said.
+    pub fn operator(&self, arguments: &str, input: &str) -> (bool, String) {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_chatwire"));
+        command.env_clear().args(arguments.split(' ')).arg("--data").arg(self.data.path());
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = command.spawn().expect("the server's binary");
+        let mut stdin = child.stdin.take().expect("its stdin");
+        // Not every command reads it.
+        let _ = stdin.write_all(input.as_bytes());
+        drop(stdin);
+        let output = child.wait_with_output().expect("its end");
+        let said = [output.stdout, output.stderr].concat();
+        (output.status.success(), String::from_utf8(said).expect("text"))
+    }
+
+    /// As [`Server::operator`], for a command that must succeed.
+    #[track_caller]
+    pub fn operate(&self, arguments: &str, input: &str) -> String {
+        let (succeeded, said) = self.operator(arguments, input);
+        assert!(succeeded, "{arguments}: {said}");
+        said
     }
 
     /// Begins again on the same folder, after [`Server::kill`] or [`Server::terminate`].

@@ -26,7 +26,10 @@ fn hello_is_refused_with_the_reason() {
     check(Hello { user: "Guest7", ..hello() }, Code::Conflict);
     check(Hello { user: "two  spaces", ..hello() }, Code::Conflict);
     check(Hello { device: "a\nb", ..hello() }, Code::Conflict);
-    check(Hello { auth: 1, user: "ann", secret: "x", ..hello() }, Code::Unauthenticated);
+    check(Hello { auth: 1, user: "ann", secret: "", ..hello() }, Code::Unauthenticated);
+    check(Hello { auth: 3, user: "ann", secret: "", ..hello() }, Code::Unauthenticated);
+    check(Hello { auth: 3, user: "all", secret: "x", ..hello() }, Code::Conflict);
+    check(Hello { auth: 3, user: "", secret: "x", ..hello() }, Code::Conflict);
     check(Hello { auth: 9, ..hello() }, Code::Unauthenticated);
 }
 

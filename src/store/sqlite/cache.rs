@@ -104,6 +104,13 @@ impl Cache {
         self.members.forget(&(chat, user));
     }
 
+    /// A user's home was deleted.
+    pub(super) fn home_deleted(&mut self, user: UserId, home: ChatId) {
+        self.left(user, home);
+        self.heads.forget(&home);
+        self.pairs.forget(&(UserId::ASSISTANT, user));
+    }
+
     /// A chat was deleted. Who was in it has left before.
     pub(super) fn deleted(&mut self, chat: ChatId, key: &str) {
         self.heads.forget(&chat);

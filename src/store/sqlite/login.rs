@@ -1,21 +1,25 @@
-//! Who a connection is: a new guest, or whoever holds a token. And the home chat that everybody has.
+//! Who a connection is: a new guest or user, whoever holds a token or knows a password. And the home chat that
+//! everybody has.
 
+use super::bans;
 use super::chat::{self, id_at, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, Micros, UserId};
 use crate::names;
-use crate::store::{ChatKind, Committed, LoggedIn, Login, Who, storage_full};
+use crate::store::{Account, ChatKind, Committed, LoggedIn, Login, Who, storage_full, wrong_password};
 use chatwire_codec::Code;
-use rusqlite::{OptionalExtension, params};
+use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
 const HOUR: Micros = 3_600_000_000;
 /// How long a token is good for after its last use.
-const TOKEN_LIFE: Micros = 30 * 24 * HOUR;
+pub(super) const TOKEN_LIFE: Micros = 30 * 24 * HOUR;
 /// How long a guest's token is good for after the guest's last connection.
-const GUEST_LIFE: Micros = 24 * HOUR;
+pub(super) const GUEST_LIFE: Micros = 24 * HOUR;
+/// Tokens that one user may have: more than anybody has devices.
+const TOKENS: i64 = 100;
 
 /// The holder of a token.
 struct Holder {
@@ -24,7 +28,8 @@ struct Holder {
     device: Box<str>,
     last_used: Micros,
     is_guest: bool,
-    is_deleted: bool,
+    /// Deleted or disabled.
+    is_out: bool,
     /// `None`: connected.
     last_seen: Option<Micros>,
 }
@@ -34,6 +39,8 @@ impl Writer {
         let done = match &login.who {
             Who::Guest { name } => self.new_guest(login, name.as_deref()),
             Who::Token { hash } => self.come_back(login, hash),
+            Who::Password { user, hash } => self.by_password(login, *user, hash),
+            Who::Register { name, hash } => self.register(login, name, hash),
         };
         let done = self.settle(done);
         let is_full = done.as_ref().is_err_and(|refusal| refusal.code == Code::StorageFull);
@@ -48,10 +55,18 @@ impl Writer {
     /// A login on a full disk, which notes nowhere that the token was used: reading needs no room.
     pub(super) fn login_unnoted(&mut self, login: &Login) -> Committed {
         let done = match &login.who {
-            Who::Guest { .. } => Err(storage_full().into()),
             Who::Token { hash } => self.come_back_unnoted(login, hash),
+            // These give out a token, which cannot be kept.
+            Who::Guest { .. } | Who::Password { .. } | Who::Register { .. } => Err(storage_full().into()),
         };
         Committed::Login(login.conn, self.settle(done))
+    }
+
+    /// A token was in use until now. A failure is in the log; then it was used when it was used before.
+    pub(super) fn used(&mut self, token: &[u8; 32]) -> Committed {
+        let touched = self.touch(token, self.now());
+        let _ = self.settle(touched);
+        Committed::Used
     }
 
     /// Makes the chat of two users, with both in it; with the assistant, the other's home, which only that
@@ -74,10 +89,8 @@ impl Writer {
     }
 
     fn new_guest(&mut self, login: &Login, wish: Option<&str>) -> Done<LoggedIn> {
-        if let Some(name) = wish
-            && self.is_name_taken(name)?
-        {
-            return Err(Fault::new(Code::Conflict, "this name is taken; choose another"));
+        if let Some(name) = wish {
+            may_be_named(&self.db, name)?;
         }
         let now = self.now();
         let (user, name, home) = self.atomically(|writer| {
@@ -89,16 +102,48 @@ impl Writer {
         self.logged_in(user, name, home, true)
     }
 
+    fn register(&mut self, login: &Login, name: &str, hash: &str) -> Done<LoggedIn> {
+        may_be_named(&self.db, name)?;
+        let now = self.now();
+        let (user, home) = self.atomically(|writer| {
+            let user = add_user(&writer.db, name, hash, now)?;
+            let home = writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user)?;
+            writer.add_token(login, user, now)?;
+            Ok((user, home))
+        })?;
+        self.logged_in(user, name.into(), home, true)
+    }
+
+    /// The password was found to be right while others changed what they liked: so it is looked at again.
+    fn by_password(&mut self, login: &Login, user: UserId, hash: &str) -> Done<LoggedIn> {
+        let name: Option<Arc<str>> = self
+            .db
+            .prepare_cached(
+                "SELECT name FROM users WHERE id = ?1 AND kind = 1 AND password = ?2
+                    AND deleted_at IS NULL AND disabled_at IS NULL",
+            )?
+            .query_row(params![sql(user.0), hash], |row| row.get(0))
+            .optional()?;
+        let name = name.ok_or_else(wrong_password)?;
+        let now = self.now();
+        self.may_come_in(user, now)?;
+        let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
+        let home = self.atomically(|writer| {
+            writer.is_here(user)?;
+            writer.add_token(login, user, now)?;
+            writer.home(user, home)
+        })?;
+        self.logged_in(user, name, home, true)
+    }
+
     fn come_back(&mut self, login: &Login, hash: &[u8; 32]) -> Done<LoggedIn> {
         let now = self.now();
         let Holder { user, name, .. } = self.holder(login, hash, now)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
-            writer.touch(user, hash, now)?;
-            match home {
-                Some(home) => Ok(home),
-                None => writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user),
-            }
+            writer.touch(hash, now)?;
+            writer.is_here(user)?;
+            writer.home(user, home)
         })?;
         self.logged_in(user, name, home, false)
     }
@@ -114,8 +159,16 @@ impl Writer {
         Ok(LoggedIn { user, name, home, token_given, chats })
     }
 
-    fn is_name_taken(&self, name: &str) -> rusqlite::Result<bool> {
-        self.db.prepare_cached("SELECT 1 FROM users WHERE name_key = ?1")?.exists(params![names::key(name)])
+    /// The home that was found, or a new one.
+    fn home(&mut self, user: UserId, found: Option<ChatId>) -> Done<ChatId> {
+        match found {
+            Some(home) => Ok(home),
+            None => self.open_pair(ChatKind::Home, UserId::ASSISTANT, user),
+        }
+    }
+
+    fn may_come_in(&self, user: UserId, now: Micros) -> Done<()> {
+        bans::of_user(&self.db, user, now)?.map_or(Ok(()), |refusal| Err(refusal.into()))
     }
 
     fn add_guest(&mut self, wish: Option<&str>, now: Micros) -> Done<(UserId, Arc<str>)> {
@@ -137,6 +190,13 @@ impl Writer {
                 "INSERT INTO tokens (hash, user, device, created_at, last_used) VALUES (?1, ?2, ?3, ?4, ?4)",
             )?
             .execute(params![login.new_token, sql(user.0), login.device, now])?;
+        // The new one stays, also among others of the same moment.
+        self.db
+            .prepare_cached(
+                "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE user = ?1
+                     ORDER BY last_used DESC, hash = ?2 DESC LIMIT -1 OFFSET ?3)",
+            )?
+            .execute(params![sql(user.0), login.new_token, TOKENS])?;
         Ok(())
     }
 
@@ -145,7 +205,8 @@ impl Writer {
         let found = self
             .db
             .prepare_cached(
-                "SELECT u.id, u.name, t.device, t.last_used, u.kind = 0, u.deleted_at IS NOT NULL, u.last_seen
+                "SELECT u.id, u.name, t.device, t.last_used, u.kind = 0,
+                        u.deleted_at IS NOT NULL OR u.disabled_at IS NOT NULL, u.last_seen
                    FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
             )?
             .query_row(params![hash], |row| {
@@ -155,20 +216,27 @@ impl Writer {
                     device: row.get(2)?,
                     last_used: row.get(3)?,
                     is_guest: row.get(4)?,
-                    is_deleted: row.get(5)?,
+                    is_out: row.get(5)?,
                     last_seen: row.get(6)?,
                 })
             })
             .optional()?;
         let holder = found.filter(|holder| holder.may_come_back(&login.device, now));
-        holder.ok_or_else(|| bad_token().into())
+        let holder = holder.ok_or_else(bad_token)?;
+        self.may_come_in(holder.user, now)?;
+        Ok(holder)
     }
 
-    /// The token was used, and its user is connected.
-    fn touch(&mut self, user: UserId, hash: &[u8; 32], now: Micros) -> Done<()> {
+    /// The token was used.
+    fn touch(&mut self, hash: &[u8; 32], now: Micros) -> Done<()> {
         self.db
             .prepare_cached("UPDATE tokens SET last_used = ?2 WHERE hash = ?1")?
             .execute(params![hash, now])?;
+        Ok(())
+    }
+
+    /// The user is connected.
+    fn is_here(&mut self, user: UserId) -> Done<()> {
         self.db
             .prepare_cached("UPDATE users SET last_seen = NULL WHERE id = ?1 AND last_seen IS NOT NULL")?
             .execute(params![sql(user.0)])?;
@@ -178,11 +246,41 @@ impl Writer {
 
 impl Holder {
     fn may_come_back(&self, device: &str, now: Micros) -> bool {
-        // A guest who is connected keeps the token fresh.
-        let gone_for = self.last_seen.filter(|_| self.is_guest).map_or(0, |seen| now.saturating_sub(seen));
-        let unused_for = if self.last_seen.is_none() { 0 } else { now.saturating_sub(self.last_used) };
-        !self.is_deleted && *self.device == *device && gone_for <= GUEST_LIFE && unused_for <= TOKEN_LIFE
+        // Of a guest it is the last connection that counts, of a token its last use; who is connected uses it.
+        let (since, life) =
+            if self.is_guest { (self.last_seen, GUEST_LIFE) } else { (Some(self.last_used), TOKEN_LIFE) };
+        let unused_for =
+            since.filter(|_| self.last_seen.is_some()).map_or(0, |since| now.saturating_sub(since));
+        !self.is_out && *self.device == *device && unused_for <= life
     }
+}
+
+/// A new registered user.
+pub(super) fn add_user(db: &Connection, name: &str, hash: &str, now: Micros) -> rusqlite::Result<UserId> {
+    db.prepare_cached(
+        "INSERT INTO users (kind, name, name_key, password, created_at) VALUES (1, ?1, ?2, ?3, ?4)
+         RETURNING id",
+    )?
+    .query_row(params![name, names::key(name), hash, now], |row| id_at(row, 0).map(UserId))
+}
+
+/// Refuses a name that somebody has, or that is kept for who had it.
+pub(super) fn may_be_named(db: &Connection, name: &str) -> Done<()> {
+    let is_taken =
+        db.prepare_cached("SELECT 1 FROM users WHERE name_key = ?1")?.exists(params![names::key(name)])?;
+    if is_taken { Err(Fault::new(Code::Conflict, "this name is taken; choose another")) } else { Ok(()) }
+}
+
+/// Whoever has the name of this key.
+pub(super) fn account(db: &Connection, key: &str) -> Done<Option<Account>> {
+    let found = db
+        .prepare_cached(
+            "SELECT id, iif(kind = 1 AND deleted_at IS NULL AND disabled_at IS NULL, password, NULL)
+               FROM users WHERE name_key = ?1",
+        )?
+        .query_row(params![key], |row| Ok(Account { user: UserId(id_at(row, 0)?), password: row.get(1)? }))
+        .optional()?;
+    Ok(found)
 }
 
 /// One text for all reasons: whoever guesses learns nothing.

@@ -139,7 +139,7 @@ impl Writer {
         if self.is_room(chat)? { self.end_membership(user, chat, at) } else { Ok(None) }
     }
 
-    fn end_membership(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {
+    pub(super) fn end_membership(&mut self, user: UserId, chat: ChatId, at: Micros) -> Done<Option<Left>> {
         let Some(Head { kind, name, .. }) = self.cache.head(&self.db, chat)?.cloned() else {
             return Ok(None);
         };
@@ -253,7 +253,7 @@ fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
 }
 
 /// The chats that a guest is in only while connected.
-fn passing(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(ChatId, ChatKind)>> {
+pub(super) fn passing(db: &Connection, user: UserId) -> rusqlite::Result<Vec<(ChatId, ChatKind)>> {
     db.prepare_cached(
         "SELECT c.id, c.kind FROM members m JOIN chats c ON c.id = m.chat
           WHERE m.user = ?1 AND c.kind IN (1, 2) ORDER BY c.id",

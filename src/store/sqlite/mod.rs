@@ -6,9 +6,12 @@
 //!
 //! The tables are described where they are made: `schema.sql`.
 
+pub mod admin;
 mod append;
+mod bans;
 mod cache;
 mod chat;
+mod chores;
 mod fault;
 mod login;
 mod membership;
@@ -22,10 +25,14 @@ mod writer;
 
 pub use open::OpenError;
 
-use super::{HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store, Target};
+use super::{
+    Account, DueChores, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store,
+    Target,
+};
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
+use crate::policy::bans::Bans;
 use crate::store::Consumer;
 use std::fs::File;
 use std::io;
@@ -61,6 +68,7 @@ pub struct SqliteStore {
     inbox: Arc<Inbox>,
     readers: Readers,
     epoch: u64,
+    clock: Clock,
     state: Mutex<State>,
     /// Held for life; freed with the file. A second server on the same folder is refused by it.
     _lock: File,
@@ -84,11 +92,13 @@ impl SqliteStore {
         let db = open::writer(&path, options.durability, &options.clock)?;
         let epoch = open::epoch(&db, &path)?;
         let readers = open::readers(&path, options.readers)?;
+        let clock = Arc::clone(&options.clock);
         let writer = Writer::new(db, options.clock);
         Ok(SqliteStore {
             inbox: Arc::default(),
             readers,
             epoch,
+            clock,
             state: Mutex::new(State::Opened(Box::new(writer))),
             _lock: lock,
         })
@@ -177,5 +187,17 @@ impl Store for SqliteStore {
 
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal> {
         query::read(&self.readers, |db| query::media(db, asker, id))
+    }
+
+    fn account(&self, key: &str) -> Result<Option<Account>, Refusal> {
+        query::read(&self.readers, |db| login::account(db, key))
+    }
+
+    fn bans(&self) -> Result<Bans, Refusal> {
+        query::read(&self.readers, bans::of_addresses)
+    }
+
+    fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {
+        query::read(&self.readers, |db| chores::due(db, (self.clock)()))
     }
 }

@@ -6,6 +6,7 @@ use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::fs::{File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::thread;
 use std::time::Duration;
 
 /// Steps from one version of the schema to the next; the first makes it. Only ever appended to.
@@ -14,6 +15,10 @@ const MIGRATIONS: &[&str] = &[include_str!("../../../schema.sql")];
 const DATABASE: &str = "chatwire.db";
 const LOCK: &str = "chatwire.lock";
 
+/// How often a server tries to lock the folder, and how long it rests in between: the operator's commands look
+/// at the lock too.
+const LOCK_TRIES: u32 = 10;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How long a statement waits for another process (a backup, the operator's commands).
 const BUSY: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps; more than there are.
@@ -84,9 +89,26 @@ pub(super) fn lock(data: &Path) -> Result<File, OpenError> {
     make_private(data).map_err(|source| OpenError::Io { path: data.to_owned(), source })?;
     // Not truncated: the file is empty, and another process may hold it.
     let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::Locked(data.to_owned())),
+    for again in (0..LOCK_TRIES).rev() {
+        match file.try_lock() {
+            Ok(()) => return Ok(file),
+            // It may be a command, which holds it for a moment.
+            Err(TryLockError::WouldBlock) if again > 0 => thread::sleep(LOCK_PAUSE),
+            Err(TryLockError::WouldBlock) => break,
+            Err(TryLockError::Error(source)) => return Err(fault(source)),
+        }
+    }
+    Err(OpenError::Locked(data.to_owned()))
+}
+
+/// Whether a server works on this data folder.
+pub(super) fn is_locked(data: &Path) -> Result<bool, OpenError> {
+    let path = data.join(LOCK);
+    let fault = |source| OpenError::Io { path: path.clone(), source };
+    let file = File::options().create(true).truncate(false).write(true).open(&path).map_err(fault)?;
+    match file.try_lock_shared() {
+        Ok(()) => Ok(false),
+        Err(TryLockError::WouldBlock) => Ok(true),
         Err(TryLockError::Error(source)) => Err(fault(source)),
     }
 }
@@ -107,6 +129,33 @@ pub(super) fn writer(path: &Path, durability: Durability, clock: &Clock) -> Resu
     migrate(&mut db, path)?;
     end_last_run(&mut db, clock()).map_err(sqlite(path))?;
     Ok(db)
+}
+
+/// A connection for the operator's commands, beside a server's or alone. Data of an older version is brought to
+/// the newest one, for which no server may be working on it.
+pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
+    let path = database(data);
+    if version(&path)? != MIGRATIONS.len() as i64 {
+        let _lock = lock(data)?;
+        let mut db = Connection::open(&path).map_err(sqlite(&path))?;
+        set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
+        set_up_writer(&db, Durability::Full).map_err(sqlite(&path))?;
+        migrate(&mut db, &path)?;
+    }
+    let db = Connection::open(&path).map_err(sqlite(&path))?;
+    set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
+    set_up_writer(&db, Durability::Full).map_err(sqlite(&path))?;
+    Ok(db)
+}
+
+/// The version of the schema; 0 if there is no database.
+fn version(path: &Path) -> Result<i64, OpenError> {
+    if !path.exists() {
+        return Ok(0);
+    }
+    let db = Connection::open(path).map_err(sqlite(path))?;
+    db.busy_timeout(BUSY).map_err(sqlite(path))?;
+    db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))
 }
 
 /// Connections that read.

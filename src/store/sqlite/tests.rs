@@ -1,19 +1,22 @@
 //! Scripts against a store in a folder of its own: do, expect.
 
+mod accounts;
 mod append;
+mod chores;
 mod failure;
 mod login;
 mod query;
 mod rooms;
 
+use super::admin::{Admin, AdminError};
 use super::{Options, SqliteStore};
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::names;
 use crate::store::{
-    Append, Appended, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login, Media,
-    Message, Op, Outcome, Store, Sync, Synced, Target, Who,
+    Append, Appended, Chores, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login,
+    Media, Message, Op, Outcome, Store, Sync, Synced, Target, Who,
 };
 use chatwire_codec::{Code, MediaKind};
 use std::collections::{HashSet, VecDeque};
@@ -109,6 +112,50 @@ impl Rig {
     fn next(&mut self) -> Committed {
         self.peek();
         self.came.pop_front().unwrap()
+    }
+
+    /// Chores, until there are none; what came of them all.
+    fn chores(&mut self) -> Chores {
+        let mut all = Chores::default();
+        while self.store.due_chores().unwrap().is_some() {
+            match self.ask(Op::Chores { upto: u64::MAX }) {
+                Committed::Chores(Chores { ended, left }) => {
+                    all.ended.extend(ended);
+                    all.left.extend(left);
+                }
+                other => panic!("no chores: {other:?}"),
+            }
+        }
+        all
+    }
+
+    /// A command of the operator's, which waits until the chores are done; and those.
+    fn command<T: Send>(
+        &mut self,
+        command: impl FnOnce(&mut Admin) -> Result<T, AdminError> + Send,
+    ) -> (Result<T, AdminError>, Chores) {
+        let mut admin = self.admin();
+        std::thread::scope(|scope| {
+            let command = scope.spawn(move || command(&mut admin));
+            let mut all = Chores::default();
+            while !command.is_finished() {
+                let Chores { ended, left } = self.chores();
+                all.ended.extend(ended);
+                all.left.extend(left);
+                std::thread::yield_now();
+            }
+            (command.join().unwrap(), all)
+        })
+    }
+
+    fn admin(&self) -> Admin {
+        Admin::open(self.dir.path(), options(self.dir.path().to_owned(), &self.now).clock).unwrap()
+    }
+
+    /// A user who has registered with this hash of a password.
+    fn user(&mut self, name: &str, hash: &str) -> UserId {
+        let who = Who::Register { name: name.into(), hash: hash.into() };
+        self.login(who, "phone", token_of(name)).unwrap().user
     }
 
     fn peek(&mut self) -> Option<&Committed> {

@@ -1,5 +1,6 @@
 //! The one thread that writes: takes what waits, carries it out in one transaction, commits once, and hands
-//! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`].
+//! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
+//! [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -12,7 +13,9 @@ use super::fault::{self, Done, Fault};
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::store::media::Hold;
-use crate::store::{Append, Appended, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who};
+use crate::store::{
+    Append, Appended, Chores, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who,
+};
 use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
@@ -259,6 +262,8 @@ impl Writer {
             Op::Leave(leave) => self.leave(&leave),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
+            Op::Used { token } => self.used(&token),
+            Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {
             batch.arrived.insert(login.user);
@@ -387,6 +392,8 @@ impl Committed {
             Committed::Leave(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
+            Committed::Used => {}
+            Committed::Chores(chores) => *chores = Chores::default(),
         }
     }
 }
@@ -403,6 +410,8 @@ fn untried(op: &Op) -> Committed {
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
+        Op::Used { .. } => Committed::Used,
+        Op::Chores { .. } => Committed::Chores(Chores::default()),
     }
 }
 
