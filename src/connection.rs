@@ -274,6 +274,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 let (shared, budget) = (self.member.shared.clone(), self.member.link.outbox.budget().clone());
                 self.query = Some(spawn_blocking(move || queries::answer(&shared, &budget, &query)));
             }
+            Effect::Typing(chat, on) => self.member.shared.hub.typing(&self.member.link, chat, on),
+            Effect::Presence(presence) => self.member.shared.hub.present(&self.member.link, presence),
             Effect::OpenBody(kind) => {
                 let held = Held::new(self.member.link.outbox.budget());
                 self.body = Some(Box::new(Body::new(self.member.shared.media.clone(), kind, held)));

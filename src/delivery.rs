@@ -101,6 +101,10 @@ pub enum Change {
     Joined = 1,
     /// Went, by LEAVE or by the end of a guest's last connection.
     Left = 2,
+    /// Came in by INVITE.
+    Invited = 3,
+    /// Was made to go by REMOVE.
+    Removed = 4,
 }
 
 /// MEMBER.

@@ -5,14 +5,18 @@
 //! when it has reached the chat's head it turns live, in one step, under the chat's lock. SYNC is "be behind
 //! from here", a full outbox is "be behind from now". `Off`: the connection asked for no live messages.
 //!
-//! Locks, in this order: the directory, a chat, an outbox. None is held while anything is waited for. The
-//! committed come from one thread, in order, so a chat's head is exactly what has been delivered.
+//! Locks, in this order: what was told of presence, the directory, a chat, an outbox. None is held while
+//! anything is waited for. The committed come from one thread, in order, so a chat's head is exactly what has
+//! been delivered.
 //!
 //! The hub knows no SQL and no socket, and forgets everything with the process.
 
 mod batch;
 mod directory;
 mod doors;
+mod events;
+mod membership;
+mod presence;
 mod subs;
 
 use crate::delivery::{self, Change, Segment};
@@ -20,17 +24,17 @@ use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
 use crate::outbox::{Budget, Outbox, STOP_READING_AT};
 use crate::permits::Permits;
+use crate::presence::Presence;
 use crate::session::{Greeted, Notice};
-use crate::store::{
-    ChatHead, ChatKind, Committed, Consumer, Joined, Left, LoggedIn, Message, Op, Store, Synced,
-};
+use crate::store::{ChatHead, Committed, Consumer, LoggedIn, Message, Op, Store, Synced};
 use batch::Batch;
 use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
+use presence::Told;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A connection as the others see it. The connection's task and the hub hold it; its end is [`Hub::leave`].
@@ -50,6 +54,8 @@ pub struct Link {
     chats: Mutex<Vec<ChatId>>,
     /// Set when it is to get no place in a chat any more; changed under the directory's lock.
     is_muted: AtomicBool,
+    /// How its client wishes its user to be seen: a [`Presence`].
+    presence: AtomicU8,
 }
 
 impl Link {
@@ -62,6 +68,7 @@ impl Link {
             user: OnceLock::new(),
             chats: Mutex::default(),
             is_muted: AtomicBool::new(false),
+            presence: AtomicU8::new(Presence::Online as u8),
         }
     }
 
@@ -123,6 +130,7 @@ pub struct Hub {
     next_round: AtomicU64,
     budget: Arc<Budget>,
     directory: Mutex<Directory>,
+    told: Mutex<Told>,
     batch: Mutex<Batch>,
     is_stopping: AtomicBool,
     /// Whether an [`Op::Chores`] is on its way.
@@ -160,6 +168,7 @@ impl Hub {
             next_round: AtomicU64::new(1),
             budget: Arc::default(),
             directory: Mutex::default(),
+            told: Mutex::default(),
             batch: Mutex::default(),
             is_stopping: AtomicBool::new(false),
             has_chores: AtomicBool::new(false),
@@ -181,11 +190,13 @@ impl Hub {
     pub fn mute(&self, link: &Link) {
         let mut directory = self.directory();
         link.is_muted.store(true, Ordering::Relaxed);
-        let Some(&(user, _)) = link.user() else { return };
+        let Some((user, name)) = link.user() else { return };
         let chats = std::mem::take(&mut *lock(&link.chats));
-        for id in chats {
-            directory.unsubscribe(id, (user, link.id));
+        for id in &chats {
+            directory.unsubscribe(*id, (*user, link.id));
         }
+        drop(directory);
+        self.tell_presence(*user, name, &chats);
     }
 
     /// The end of a connection. If it was the user's last, the store is told.
@@ -328,8 +339,12 @@ impl Hub {
             Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),
             Committed::Sync(conn, req, result) => self.synced(conn, req, result),
+            Committed::Create(conn, req, result) => self.created(conn, req, result),
+            Committed::Invite(conn, req, result) => self.invited(conn, req, result),
+            Committed::Remove(conn, req, result) => self.removed(conn, req, result),
+            Committed::Read(conn, req, result) => self.read(conn, req, result),
             Committed::Chores(chores) => self.chores_done(&chores),
-            Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, None)),
+            Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }
     }
 
@@ -386,69 +401,6 @@ impl Hub {
                 token: if login.token_given { &greeted.new_token } else { "" },
             },
         );
-    }
-
-    fn joined(&self, conn: ConnId, req: u32, result: Result<Joined, Refusal>) {
-        let link = self.link(conn);
-        let joined = match result {
-            Ok(joined) => joined,
-            Err(refusal) => return refuse(link.as_deref(), frame::kind::JOIN, req, &refusal),
-        };
-        if let Some(left) = &joined.left {
-            self.ended(left, link.as_deref());
-        }
-        let head = ChatHead { chat: joined.chat, kind: ChatKind::Room, last_seq: joined.last_seq };
-        let mut directory = self.directory();
-        let links = directory.users.get(&joined.user).cloned().unwrap_or_default();
-        if joined.is_new {
-            directory.announce(&joined, conn);
-        }
-        for device in &links {
-            directory.subscribe(device, &head);
-        }
-        drop(directory);
-        // The answer goes out before anything that is committed later, since this is where that comes from.
-        if let Some(link) = link {
-            link.outbox.answer(|out| delivery::joined(out, req, &joined, joined.last_seq));
-            link.outbox.notify(Notice::Joined(joined.chat));
-            link.outbox.notify(Notice::Answered);
-        }
-    }
-
-    fn left(&self, conn: ConnId, req: u32, result: Result<Left, Refusal>) {
-        let link = self.link(conn);
-        let left = match result {
-            Ok(left) => left,
-            Err(refusal) => return refuse(link.as_deref(), frame::kind::LEAVE, req, &refusal),
-        };
-        self.ended(&left, link.as_deref());
-        if let Some(link) = link {
-            link.outbox.answer(|out| delivery::left(out, req, &left));
-            link.outbox.notify(Notice::Left(left.chat));
-            link.outbox.notify(Notice::Answered);
-        }
-    }
-
-    /// A membership has ended: the user's connections lose their places, the others and those hear of it.
-    fn ended(&self, left: &Left, caused_by: Option<&Link>) {
-        let mut directory = self.directory();
-        let devices = directory.users.get(&left.user).cloned().unwrap_or_default();
-        for device in &devices {
-            directory.unsubscribe(left.chat, (left.user, device.id));
-            lock(&device.chats).retain(|chat| *chat != left.chat);
-        }
-        let chat = directory.chats.get(&left.chat).cloned();
-        drop(directory);
-        let name = devices.iter().find_map(|d| d.user()).map_or("", |(_, name)| name);
-        let name = if name.is_empty() { &*left.user_name } else { name };
-        let event = delivery::member(left.chat, Change::Left, left.user, name, left.at);
-        for device in devices.iter().filter(|d| caused_by.is_none_or(|c| c.id != d.id)) {
-            device.tell_of_itself(&event);
-            device.outbox.notify(Notice::Left(left.chat));
-        }
-        if let Some(chat) = chat {
-            lock(&chat.state).tell(&event, |_| true);
-        }
     }
 
     fn synced(&self, conn: ConnId, req: u32, result: Result<Synced, Refusal>) {

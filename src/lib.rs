@@ -16,6 +16,7 @@ pub mod names;
 pub mod outbox;
 pub mod permits;
 pub mod policy;
+pub mod presence;
 pub mod server;
 pub mod session;
 pub mod store;

@@ -6,12 +6,15 @@
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
 //! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
 
+mod events;
 mod queue;
 
 use crate::delivery::Segment;
 use crate::id::ChatId;
 use crate::session::Notice;
 use bytes::Bytes;
+pub use events::EventKey;
+use events::Waiting;
 pub use queue::Queue;
 use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -124,6 +127,8 @@ struct Inner {
         reason = "nobody is behind most of the time, and a box is a quarter of it"
     )]
     behind: Option<Box<VecDeque<ChatId>>>,
+    /// Events that wait until less is unsent; seldom any.
+    events: Option<Box<Waiting>>,
     waker: Option<Waker>,
 }
 
@@ -261,6 +266,7 @@ impl Outbox {
     /// Moves what waits behind `to`, and tells how many bytes are unsent, those in `to` included.
     pub fn take_into(&self, to: &mut Queue) -> usize {
         let mut inner = self.lock();
+        inner.queue_events(&self.budget);
         to.append(&mut inner.queue);
         inner.unsent
     }

@@ -10,21 +10,6 @@ const ALL: u64 = 1;
 const JOINED: u8 = 1;
 const LEFT: u8 = 2;
 
-#[track_caller]
-fn expect_member(peer: &mut Peer, chat: u64, change: u8, name: &str) {
-    let member: Member<'_> = peer.expect();
-    assert_eq!((member.chat, member.change, member.user_name), (chat, change, name));
-    assert!(member.user > 1 && member.at > 0);
-}
-
-#[track_caller]
-fn request_refused<'a>(peer: &mut Peer, request: impl Into<Frame<'a>>, code: Code, req: u32) {
-    let request = request.into();
-    let about = request.kind();
-    peer.send(request);
-    peer.expect_error(code, req.into(), about);
-}
-
 fn to(chat: u64) -> To<'static> {
     To { chat, ..To::default() }
 }
@@ -58,7 +43,7 @@ fn the_first_to_join_makes_the_room_and_names_it() {
         assert_eq!((joined.last_seq, joined.room), (1, "Harbour Café"));
     }
     // Joining the current room again changed nothing.
-    expect_member(&mut aya, made.chat, JOINED, "Bo");
+    aya.expect_member(made.chat, JOINED, "Bo");
     aya.expect_nothing();
     bo.expect_nothing();
 }
@@ -69,7 +54,7 @@ fn a_room_cannot_have_a_bad_or_reserved_name() {
     let mut aya = Peer::guest(&server);
     let long = "a".repeat(65);
     for room in ["", " a", "a  b", "a/b", "assistant", "Assistant", "guest7", "😀", &long] {
-        request_refused(&mut aya, Join { req: 7, room, flags: 0 }, Code::Conflict, 7);
+        aya.refused(Join { req: 7, room, flags: 0 }, Code::Conflict, 7);
     }
     aya.send_bytes(&raw(kind::JOIN, b"\0\0\0\x07\x02\xFF\xFF\0"));
     aya.expect_fatal(Code::Malformed, kind::JOIN);
@@ -83,9 +68,9 @@ fn joining_another_room_leaves_the_current_one_unless_told_to_stay() {
     let b = bo.join_too("b").chat;
     let c = bo.join_too("c").chat;
     aya.join("a");
-    expect_member(&mut bo, a, JOINED, "Aya");
+    bo.expect_member(a, JOINED, "Aya");
     aya.join_too("b");
-    expect_member(&mut bo, b, JOINED, "Aya");
+    bo.expect_member(b, JOINED, "Aya");
     // The current room is `b`, so `a` is kept.
     aya.join("c");
     let mut two = [bo.expect::<Member<'_>>(), bo.expect()].map(|m| (m.chat, m.change, m.user_name));
@@ -101,9 +86,9 @@ fn joining_another_room_leaves_the_current_one_unless_told_to_stay() {
     aya.expect_error(Code::Forbidden, 0, kind::TEXT);
     // `all` is left by nobody, and is a room to come from.
     aya.join("all");
-    expect_member(&mut bo, c, LEFT, "Aya");
+    bo.expect_member(c, LEFT, "Aya");
     aya.join("c");
-    expect_member(&mut bo, c, JOINED, "Aya");
+    bo.expect_member(c, JOINED, "Aya");
     assert_eq!(aya.say(to(ALL), "still in all").chat, ALL);
 }
 
@@ -116,13 +101,13 @@ fn leaving_ends_what_comes_from_the_room() {
     device.join("harbour");
     bo.join("harbour");
     for peer in [&mut aya, &mut device] {
-        expect_member(peer, room, JOINED, "Bo");
+        peer.expect_member(room, JOINED, "Bo");
     }
     let left = aya.leave(0);
     assert_eq!((left.chat, left.room), (room, "harbour"));
     // Her other device is out too, and back in its home.
-    expect_member(&mut device, room, LEFT, "Aya");
-    expect_member(&mut bo, room, LEFT, "Aya");
+    device.expect_member(room, LEFT, "Aya");
+    bo.expect_member(room, LEFT, "Aya");
     bo.say(to(room), "alone");
     for peer in [&mut aya, &mut device] {
         peer.text("at home");
@@ -134,10 +119,10 @@ fn leaving_ends_what_comes_from_the_room() {
                 other => panic!("{other:?}"),
             }
         }
-        request_refused(peer, History { req: 9, chat: room, ..History::default() }, Code::Forbidden, 9);
-        request_refused(peer, Sync { req: 9, chat: room, after: 0 }, Code::Forbidden, 9);
+        peer.refused(History { req: 9, chat: room, ..History::default() }, Code::Forbidden, 9);
+        peer.refused(Sync { req: 9, chat: room, after: 0 }, Code::Forbidden, 9);
         let wanted = Participants { req: 9, chat: room, ..Participants::default() };
-        request_refused(peer, wanted, Code::Forbidden, 9);
+        peer.refused(wanted, Code::Forbidden, 9);
     }
 }
 
@@ -158,10 +143,10 @@ fn only_rooms_that_one_is_in_can_be_left() {
         (other, Code::NotFound),
         (999_999, Code::NotFound),
     ] {
-        request_refused(&mut aya, Leave { req: 3, chat }, code, 3);
+        aya.refused(Leave { req: 3, chat }, code, 3);
     }
     aya.join("all");
-    request_refused(&mut aya, Leave { req: 3, chat: 0 }, Code::Forbidden, 3);
+    aya.refused(Leave { req: 3, chat: 0 }, Code::Forbidden, 3);
 }
 
 #[test]
@@ -176,9 +161,9 @@ fn member_comes_before_the_members_first_message() {
         bytes.extend(bytes_of(Text { text: "hello" }));
         bytes.extend(bytes_of(Leave { req: 2, chat: 0 }));
         aya.send_bytes(&bytes);
-        expect_member(&mut bo, room, JOINED, name);
+        bo.expect_member(room, JOINED, name);
         assert_eq!((bo.next_text(), n), ("hello", n));
-        expect_member(&mut bo, room, LEFT, name);
+        bo.expect_member(room, LEFT, name);
         assert_eq!(aya.expect::<Joined<'_>>().last_seq, n);
         aya.expect_status(0);
         aya.expect::<Left<'_>>();
@@ -192,7 +177,7 @@ fn a_membership_is_the_users_and_the_current_chat_the_connections() {
     let mut two = one.again(&server);
     let room = one.join("harbour").chat;
     // What the other device did is told.
-    expect_member(&mut two, room, JOINED, "Aya");
+    two.expect_member(room, JOINED, "Aya");
     two.text("at home");
     assert_eq!(two.expect_status(0).chat, two.me().home);
     assert_eq!(one.next_text(), "at home");
@@ -213,7 +198,7 @@ fn a_guests_memberships_end_with_the_last_connection() {
     let (mut one, mut bo) = (Peer::named(&server, "Aya"), Peer::named(&server, "Bo"));
     let room = bo.join("harbour").chat;
     one.join("harbour");
-    expect_member(&mut bo, room, JOINED, "Aya");
+    bo.expect_member(room, JOINED, "Aya");
     let two = one.again(&server);
     let last = one.again(&server);
     one.bye();
@@ -221,7 +206,7 @@ fn a_guests_memberships_end_with_the_last_connection() {
     assert_eq!(bo.participants(room), ["Aya", "Bo"]);
     // Without a word.
     drop(last);
-    expect_member(&mut bo, room, LEFT, "Aya");
+    bo.expect_member(room, LEFT, "Aya");
     assert_eq!(bo.participants(room), ["Bo"]);
 
     // And with the server.
@@ -335,11 +320,11 @@ fn participants_are_listed_by_id() {
     assert_eq!(peers[4].participants(0), ["assistant", peers[4].me().user_name]);
     let outsider = &mut peers[4];
     let of = |chat, room| Participants { req: 4, chat, room, ..Participants::default() };
-    request_refused(outsider, of(room, ""), Code::Forbidden, 4);
-    request_refused(outsider, of(0, "harbour"), Code::Forbidden, 4);
-    request_refused(outsider, of(0, "nowhere"), Code::NotFound, 4);
-    request_refused(outsider, of(999_999, ""), Code::NotFound, 4);
-    request_refused(outsider, of(home - 1, ""), Code::NotFound, 4);
+    outsider.refused(of(room, ""), Code::Forbidden, 4);
+    outsider.refused(of(0, "harbour"), Code::Forbidden, 4);
+    outsider.refused(of(0, "nowhere"), Code::NotFound, 4);
+    outsider.refused(of(999_999, ""), Code::NotFound, 4);
+    outsider.refused(of(home - 1, ""), Code::NotFound, 4);
 }
 
 #[test]

@@ -6,15 +6,14 @@ use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
 use crate::outbox::Budget;
+use crate::presence::Presence;
 use crate::session::{Query, QueryKind};
 use crate::store::{HistoryQuery, Target};
-use chatwire_codec::frame::{self, ParticipantItem, RoomItem};
+use chatwire_codec::frame::{self, ChatItem, ParticipantItem, RoomItem};
 use std::fs::File;
 
 /// A page of HISTORY ends with so many bytes of text, or earlier where memory is short.
 const HISTORY_BYTES: usize = 1024 * 1024;
-
-const ONLINE: u8 = 1;
 
 /// What a query led to.
 #[derive(Debug)]
@@ -46,6 +45,7 @@ pub(super) fn answer(shared: &Shared, budget: &Budget, query: &Query) -> Answer 
         QueryKind::Participants { chat, after, limit } => {
             participants(shared, req, user, chat, *after, *limit)
         }
+        &QueryKind::Chats { after, limit } => chats(shared, req, user, after, limit),
         &QueryKind::History { chat, before, after, limit, oldest } => {
             let max_bytes = budget.page_bytes(HISTORY_BYTES);
             let wanted = HistoryQuery { before, after, limit, oldest, max_bytes };
@@ -102,7 +102,7 @@ fn participants(
 
 /// The assistant is always there.
 fn presence(shared: &Shared, user: UserId) -> u8 {
-    if user == UserId::ASSISTANT || shared.hub.is_online(user) { ONLINE } else { 0 }
+    if user == UserId::ASSISTANT { Presence::Online as u8 } else { shared.hub.presence(user) as u8 }
 }
 
 /// Everybody who is online is in `all`, and nobody else.
@@ -111,11 +111,24 @@ fn everybody(shared: &Shared, req: u32, after: UserId, limit: u16) -> Vec<u8> {
     let participants = users.iter().map(|(user, name)| ParticipantItem {
         user: user.0,
         user_name: name,
-        presence: ONLINE,
+        presence: presence(shared, *user),
         role: 0,
     });
     let (more, participants) = (more.into(), participants.collect());
     delivery::bytes_of(&frame::ParticipantList { req, more, participants })
+}
+
+fn chats(shared: &Shared, req: u32, user: UserId, after: ChatId, limit: u16) -> Result<Answer, Refusal> {
+    let list = shared.store.chats(user, after, limit)?;
+    let chats = list.rows.iter().map(|row| ChatItem {
+        chat: row.chat.0,
+        chat_kind: row.kind as u8,
+        title: &row.title,
+        last_seq: row.last_seq,
+        read_seq: row.read_seq,
+    });
+    let list = frame::ChatList { req, more: list.more.into(), chats: chats.collect() };
+    Ok(whole(delivery::bytes_of(&list)))
 }
 
 fn history(

@@ -2,16 +2,15 @@
 
 use super::subs::{Key, Subs};
 use super::{Link, lock};
-use crate::delivery::{self, Change};
 use crate::id::{ChatId, ConnId, Seq, UserId};
-use crate::store::{ChatHead, Joined};
+use crate::store::ChatHead;
 use bytes::Bytes;
 use std::collections::HashMap;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, Mutex};
 
-/// Rooms with more members online than this send no MEMBER (section 7 of docs/PROTOCOL.md).
-const MEMBER_EVENTS_UP_TO: usize = 500;
+/// With more members online than this a chat has no events (section 7 of docs/PROTOCOL.md).
+const EVENTS_UP_TO: usize = 500;
 
 #[derive(Default)]
 pub(super) struct Directory {
@@ -75,6 +74,11 @@ impl Directory {
         lock(&link.chats).push(head.chat);
     }
 
+    /// A user's connections.
+    pub(super) fn devices(&self, user: UserId) -> Vec<Arc<Link>> {
+        self.users.get(&user).cloned().unwrap_or_default()
+    }
+
     /// Takes a place away; a chat without places is forgotten.
     pub(super) fn unsubscribe(&mut self, id: ChatId, key: Key) {
         let Some(chat) = self.chats.get(&id) else { return };
@@ -91,29 +95,21 @@ impl Directory {
             self.chats.remove(&id);
         }
     }
-
-    /// MEMBER to those who are in the room, the new member's other connections included.
-    pub(super) fn announce(&self, joined: &Joined, caused_by: ConnId) {
-        let devices = self.users.get(&joined.user).map_or(&[][..], Vec::as_slice);
-        let name = devices.iter().find_map(|d| d.user()).map_or("", |(_, name)| name);
-        let event = delivery::member(joined.chat, Change::Joined, joined.user, name, joined.at);
-        if let Some(chat) = self.chats.get(&joined.chat) {
-            lock(&chat.state).tell(&event, |user| user != joined.user);
-        }
-        for device in devices.iter().filter(|d| d.id != caused_by) {
-            device.tell_of_itself(&event);
-        }
-    }
 }
 
 impl ChatState {
+    /// Whether so many are in it that nobody is told what others do.
+    pub(super) fn is_crowded(&self) -> bool {
+        self.users > EVENTS_UP_TO
+    }
+
     /// An event for those who are in the chat: dropped where there is no room, and for who is behind.
-    pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId) -> bool) {
-        if self.users > MEMBER_EVENTS_UP_TO {
+    pub(super) fn tell(&self, event: &Bytes, to: impl Fn(UserId, ConnId) -> bool) {
+        if self.is_crowded() {
             return;
         }
-        for ((user, _), sub) in self.subs.iter() {
-            if matches!(sub.place, Place::Live | Place::Off) && to(user) {
+        for ((user, conn), sub) in self.subs.iter() {
+            if matches!(sub.place, Place::Live | Place::Off) && to(user, conn) {
                 let _ = sub.link.outbox.live(event);
             }
         }

@@ -1,6 +1,7 @@
 //! The ends of connections: those that others have decided on (bans, kicks), and what is noted at one.
 
 use super::{Hub, Link};
+use crate::delivery::Change;
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::session::Notice;
@@ -48,7 +49,7 @@ impl Hub {
         for (user, farewell) in &chores.ended {
             self.end_user(*user, farewell);
         }
-        chores.left.iter().for_each(|left| self.ended(left, None));
+        chores.left.iter().for_each(|left| self.ended(left, Change::Left, None));
         self.has_chores.store(false, Ordering::SeqCst);
     }
 

@@ -2,6 +2,7 @@
 
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
+use crate::presence::Presence;
 use crate::store::{Op, Target};
 use chatwire_codec::MediaKind;
 use chatwire_codec::frame::kind;
@@ -25,6 +26,10 @@ pub enum Effect {
     Submit(Op),
     /// Find the answer, queue it, and then call [`handle_notice`](super::Session::handle_notice) with `Answered`.
     Query(Query),
+    /// Tell the others in this chat that the user is writing, or has stopped.
+    Typing(ChatId, bool),
+    /// Tell of the user that it is there, or not, as this connection has it.
+    Presence(Presence),
     /// Take the body that now comes into a file; at its end call [`handle_body`](super::Session::handle_body).
     OpenBody(MediaKind),
     /// The body has ended: finish its file.
@@ -101,6 +106,13 @@ pub enum QueryKind {
         /// 1 to 200.
         limit: u16,
     },
+    /// CHATS.
+    Chats {
+        /// Behind this chat.
+        after: ChatId,
+        /// 1 to 200.
+        limit: u16,
+    },
     /// HISTORY.
     History {
         /// Of what.
@@ -132,6 +144,7 @@ impl QueryKind {
         match self {
             QueryKind::Rooms { .. } => kind::ROOMS,
             QueryKind::Participants { .. } => kind::PARTICIPANTS,
+            QueryKind::Chats { .. } => kind::CHATS,
             QueryKind::History { .. } => kind::HISTORY,
             QueryKind::Fetch { .. } => kind::FETCH,
         }

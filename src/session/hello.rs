@@ -4,6 +4,7 @@ use super::{Claim, Effect, Greeted, Open, Proven, Secret, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
 use crate::names;
+use crate::presence::Presence;
 use crate::store::{self, Login, Op, Who};
 use chatwire_codec::Code;
 use chatwire_codec::frame::{self, kind};
@@ -170,7 +171,9 @@ impl Session {
                 body: None,
                 waits: false,
                 fetches: Vec::new(),
+                events_until: None,
             }));
+            self.effects.push_back(Effect::Presence(Presence::Online));
         }
     }
 }

@@ -17,6 +17,7 @@
 //! ```
 
 mod effect;
+mod event;
 mod hello;
 mod message;
 mod request;
@@ -105,6 +106,8 @@ struct Open {
     waits: bool,
     /// Fetches that are running.
     fetches: Vec<u32>,
+    /// Up to when its events have used up what it may tell; `None`: it never told anything, as most.
+    events_until: Option<Box<Instant>>,
 }
 
 #[derive(Debug)]
@@ -316,8 +319,10 @@ impl Session {
             }
             Frame::Bye(_) => self.end(None, delivery::bye(0, "")),
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
-            // Not answered, and nobody is told yet; no transfer is running that a CHUNK could be of.
-            Frame::Pong(_) | Frame::Typing(_) | Frame::Presence(_) | Frame::Chunk(_) => {}
+            Frame::Typing(typing) => self.typing(now.instant, &typing),
+            Frame::Presence(presence) => self.presence(now.instant, &presence),
+            // Not answered; no transfer is running that a CHUNK could be of.
+            Frame::Pong(_) | Frame::Chunk(_) => {}
             request => self.request(now, &request),
         }
     }

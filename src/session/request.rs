@@ -5,7 +5,7 @@ use crate::delivery;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Now, UserId};
 use crate::names;
-use crate::store::{Join, Leave, Op, Sync, Target};
+use crate::store::{Create, Invite, Join, Leave, Op, Read, Remove, Sync, Target};
 use chatwire_codec::frame;
 use chatwire_codec::{Code, Frame};
 
@@ -71,6 +71,25 @@ impl Session {
             Frame::Sync(sync) => {
                 let (chat, after) = (ChatId(sync.chat), sync.after);
                 Ok(Effect::Submit(Op::Sync(Sync { conn, user, req, chat, after })))
+            }
+            Frame::Create(create) => {
+                let title = names::label(create.title)?;
+                Ok(Effect::Submit(Op::Create(Create { conn, user, req, title })))
+            }
+            Frame::Invite(invite) => {
+                let (chat, guest) = (ChatId(invite.chat), names::key(invite.user));
+                Ok(Effect::Submit(Op::Invite(Invite { conn, user, req, chat, guest })))
+            }
+            Frame::Remove(remove) => {
+                let (chat, member) = (ChatId(remove.chat), names::key(remove.user));
+                Ok(Effect::Submit(Op::Remove(Remove { conn, user, req, chat, member })))
+            }
+            Frame::Read(read) => {
+                let (chat, seq) = (ChatId(read.chat), read.seq);
+                Ok(Effect::Submit(Op::Read(Read { conn, user, req, chat, seq })))
+            }
+            Frame::Chats(chats) => {
+                query(QueryKind::Chats { after: ChatId(chats.after), limit: limit(chats.limit) })
             }
             Frame::Rooms(rooms) => {
                 query(QueryKind::Rooms { after: names::key(rooms.after), limit: limit(rooms.limit) })

@@ -1,6 +1,7 @@
 //! Stories of the session: frames and times in, effects out. Here is what they are told with.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "tests")]
 
+mod events;
 mod frames;
 mod login;
 mod times;

@@ -10,7 +10,10 @@
 //! connection as a number that it hands back.
 
 mod account;
+mod group;
 pub mod media;
+mod page;
+mod reading;
 pub mod sqlite;
 
 use crate::error::Refusal;
@@ -19,6 +22,9 @@ use crate::policy::bans::Bans;
 pub(crate) use account::wrong_password;
 pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
+pub use group::{Create, Entered, Invite, Invited, Remove};
+pub use page::{ChatRow, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow};
+pub use reading::{Read, Reading};
 use std::sync::Arc;
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
@@ -32,6 +38,14 @@ pub enum Op {
     Join(Join),
     /// LEAVE.
     Leave(Leave),
+    /// CREATE.
+    Create(Create),
+    /// INVITE.
+    Invite(Invite),
+    /// REMOVE.
+    Remove(Remove),
+    /// READ.
+    Read(Read),
     /// SYNC: changes nothing, but takes its place in the order of changes.
     Sync(Sync),
     /// A user's last connection has ended. A guest's memberships of rooms and groups end with it, unless the
@@ -183,6 +197,14 @@ pub enum Committed {
     Join(ConnId, u32, Result<Joined, Refusal>),
     /// Of [`Op::Leave`]: connection, request.
     Leave(ConnId, u32, Result<Left, Refusal>),
+    /// Of [`Op::Create`]: connection, request, and its maker's membership.
+    Create(ConnId, u32, Result<Entered, Refusal>),
+    /// Of [`Op::Invite`]: connection, request.
+    Invite(ConnId, u32, Result<Invited, Refusal>),
+    /// Of [`Op::Remove`]: connection, request.
+    Remove(ConnId, u32, Result<Left, Refusal>),
+    /// Of [`Op::Read`]: connection, request.
+    Read(ConnId, u32, Result<Reading, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
     /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for
@@ -285,6 +307,8 @@ pub struct Message {
 pub struct Joined {
     /// Who.
     pub user: UserId,
+    /// By this name.
+    pub user_name: Arc<str>,
     /// The room.
     pub chat: ChatId,
     /// Its newest message.
@@ -344,65 +368,6 @@ pub trait Consumer: Send + std::marker::Sync {
     }
 }
 
-/// What a HISTORY asks for.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct HistoryQuery {
-    /// Messages with a smaller `seq`; 0: no bound.
-    pub before: Seq,
-    /// Messages with a larger `seq`; 0: no bound.
-    pub after: Seq,
-    /// How many at most, 1 to 200.
-    pub limit: u16,
-    /// The oldest of them, not the newest.
-    pub oldest: bool,
-    /// An end to the page, in bytes of text; at least one message is on it.
-    pub max_bytes: usize,
-}
-
-/// A page of a chat.
-#[derive(Debug)]
-pub struct HistoryPage {
-    /// The chat's oldest message that is kept; `last_seq` + 1 if none is.
-    pub first_seq: Seq,
-    /// Its newest.
-    pub last_seq: Seq,
-    /// Whether there are others in the direction of reading.
-    pub more: bool,
-    /// In ascending order.
-    pub messages: Vec<Message>,
-}
-
-/// A row of ROOMS.
-#[derive(Debug)]
-pub struct RoomRow {
-    /// Which.
-    pub chat: ChatId,
-    /// Its name.
-    pub room: Box<str>,
-    /// Its newest message.
-    pub last_seq: Seq,
-}
-
-/// A row of PARTICIPANTS.
-#[derive(Debug)]
-pub struct MemberRow {
-    /// Who.
-    pub user: UserId,
-    /// The name.
-    pub user_name: Box<str>,
-    /// Whether the user owns the group.
-    pub owner: bool,
-}
-
-/// A part of a list, and whether there is more behind it.
-#[derive(Debug)]
-pub struct Listed<T> {
-    /// In the list's order.
-    pub rows: Vec<T>,
-    /// Whether there are others behind.
-    pub more: bool,
-}
-
 /// What every store can do. The methods that return something block on the disk.
 pub trait Store: Send + std::marker::Sync {
     /// Queues a change. Its outcome goes to the [`Consumer`], always: also when the store has failed.
@@ -448,6 +413,12 @@ pub trait Store: Send + std::marker::Sync {
         after: UserId,
         limit: u16,
     ) -> Result<(ChatId, Listed<MemberRow>), Refusal>;
+
+    /// The chats of a user, [`ChatId::ALL`] included, by id, behind `after`.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn chats(&self, user: UserId, after: ChatId, limit: u16) -> Result<Listed<ChatRow>, Refusal>;
 
     /// Media that `asker` may read, because a message with it stands in a chat of theirs.
     ///

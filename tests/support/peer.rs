@@ -17,6 +17,8 @@ pub struct Peer {
     req: u32,
     /// Whether it looks past MEMBER.
     skips_members: bool,
+    /// Whether it looks at PRESENCE: in most tests it is no matter who comes and goes.
+    sees_presence: bool,
 }
 
 /// FROM and what stands behind it.
@@ -66,12 +68,18 @@ impl Peer {
         socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         socket.set_write_timeout(Some(PATIENCE)).expect("a time limit");
         let input = BufReader::with_capacity(64 * 1024, socket.try_clone().expect("another handle"));
-        Peer { socket, input, welcome: None, req: 1_000_000, skips_members: false }
+        Peer { socket, input, welcome: None, req: 1_000_000, skips_members: false, sees_presence: false }
     }
 
     /// Looks past MEMBER: who comes and goes is no matter here.
     pub fn without_members(mut self) -> Peer {
         self.skips_members = true;
+        self
+    }
+
+    /// Looks at PRESENCE.
+    pub fn with_presence(mut self) -> Peer {
+        self.sees_presence = true;
         self
     }
 
@@ -193,6 +201,7 @@ impl Peer {
         let mut payload = vec![0; u32::from_be_bytes(size) as usize];
         match self.input.read_exact(&mut payload) {
             Ok(()) if kind == kind::MEMBER && self.skips_members => self.next_raw(),
+            Ok(()) if kind == kind::PRESENCE && !self.sees_presence => self.next_raw(),
             Ok(()) => Some((kind, payload)),
             Err(e) if matches!(e.kind(), ErrorKind::UnexpectedEof | ErrorKind::ConnectionReset) => None,
             Err(e) => panic!("a frame of type {kind:#04x} did not come whole: {e}"),
@@ -281,6 +290,26 @@ impl Peer {
     }
 }
 
+impl Peer {
+    /// As [`Peer::expect_nothing`], but that these frames may come, of which each is seen.
+    #[track_caller]
+    pub fn expect_nothing_but(
+        &mut self,
+        may_come: impl Fn(&Frame<'static>) -> bool,
+        mut sees: impl FnMut(&Frame<'static>),
+    ) {
+        let req = self.req();
+        self.send(Leave { req, chat: u64::MAX });
+        loop {
+            match self.next() {
+                Frame::Error(error) => return assert_eq!(error.ref_, u64::from(req), "{error:?}"),
+                frame if may_come(&frame) => sees(&frame),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+}
+
 /// Requests whose answer is the next frame.
 impl Peer {
     pub fn req(&mut self) -> u32 {
@@ -350,6 +379,70 @@ impl Peer {
         let list: ParticipantList<'static> = self.expect();
         assert_eq!((list.req, list.more), (req, 0));
         list.participants.iter().map(|item| item.user_name).collect()
+    }
+
+    /// Makes a group.
+    #[track_caller]
+    pub fn create(&mut self, title: &str) -> u64 {
+        let req = self.req();
+        self.send(Create { req, title });
+        let created: Created = self.expect();
+        assert_eq!(created.req, req);
+        created.chat
+    }
+
+    #[track_caller]
+    pub fn invite(&mut self, chat: u64, user: &str) -> u64 {
+        let req = self.req();
+        self.send(Invite { req, chat, user });
+        let invited: Invited = self.expect();
+        assert_eq!(invited.req, req);
+        invited.user
+    }
+
+    #[track_caller]
+    pub fn remove(&mut self, chat: u64, user: &str) -> u64 {
+        let req = self.req();
+        self.send(Remove { req, chat, user });
+        let removed: Removed = self.expect();
+        assert_eq!(removed.req, req);
+        removed.user
+    }
+
+    /// READ; what holds now.
+    #[track_caller]
+    pub fn read(&mut self, chat: u64, seq: u64) -> u64 {
+        let req = self.req();
+        self.send(chatwire_codec::frame::Read { req, chat, seq });
+        let read: ReadUpTo = self.expect();
+        assert_eq!((read.req, read.chat), (req, chat));
+        read.seq
+    }
+
+    /// The user's chats: id, kind, title, newest message, read position.
+    #[track_caller]
+    pub fn chats(&mut self) -> Vec<(u64, u8, &'static str, u64, u64)> {
+        let req = self.req();
+        self.send(Chats { req, ..Chats::default() });
+        let list: ChatList<'static> = self.expect();
+        assert_eq!((list.req, list.more), (req, 0));
+        list.chats.iter().map(|c| (c.chat, c.chat_kind, c.title, c.last_seq, c.read_seq)).collect()
+    }
+
+    /// A request that is refused.
+    #[track_caller]
+    pub fn refused<'a>(&mut self, request: impl Into<Frame<'a>>, code: Code, req: u32) {
+        let request = request.into();
+        let about = request.kind();
+        self.send(request);
+        self.expect_error(code, req.into(), about);
+    }
+
+    #[track_caller]
+    pub fn expect_member(&mut self, chat: u64, change: u8, name: &str) {
+        let member: Member<'_> = self.expect();
+        assert_eq!((member.chat, member.change, member.user_name), (chat, change, name));
+        assert!(member.user > 1 && member.at > 0);
     }
 
     /// All of a piece of media.

@@ -16,6 +16,11 @@ pub(super) const MAX_SEQ: Seq = (1 << SEQ_BITS) - 1;
 /// The largest id of a chat; the schema checks it.
 const MAX_CHAT: u64 = (1 << 31) - 1;
 
+/// The newest seq of the chat `c`: one look at the end of its messages.
+pub(super) const LAST_SEQ: &str = "max(c.last_seq, coalesce(
+    (SELECT m.id & 4294967295 FROM messages m
+      WHERE m.id BETWEEN c.id << 32 AND c.id << 32 | 4294967295 ORDER BY m.id DESC LIMIT 1), 0))";
+
 /// A chat and its newest message.
 #[derive(Clone, Debug)]
 pub(super) struct Head {
@@ -141,14 +146,11 @@ pub(super) fn of_pair(db: &Connection, one: UserId, other: UserId) -> rusqlite::
 
 /// Every chat of a user, `all` included, by id.
 pub(super) fn all_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<ChatHead>> {
-    db.prepare_cached(
-        "SELECT c.id, c.kind, max(c.last_seq, coalesce(
-             (SELECT m.id & 4294967295 FROM messages m
-               WHERE m.id BETWEEN c.id << 32 AND c.id << 32 | 4294967295 ORDER BY m.id DESC LIMIT 1), 0))
-           FROM chats c
+    db.prepare_cached(&format!(
+        "SELECT c.id, c.kind, {LAST_SEQ} FROM chats c
           WHERE c.id = 1 OR c.id IN (SELECT chat FROM members WHERE user = ?1)
-          ORDER BY c.id",
-    )?
+          ORDER BY c.id"
+    ))?
     .query_map(params![sql(user.0)], |row| {
         Ok(ChatHead { chat: ChatId(id_at(row, 0)?), kind: kind_at(row, 1)?, last_seq: id_at(row, 2)? })
     })?

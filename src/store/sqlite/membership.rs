@@ -104,9 +104,20 @@ impl Writer {
             Some(former) => self.end_room(join.user, former, at)?,
             None => None,
         };
+        let user_name = self.name_of(join.user)?;
         let head = self.cache.head(&self.db, chat)?.ok_or_else(chat::no_chat)?;
         let room = Arc::clone(&head.name);
-        Ok(Joined { user: join.user, chat, last_seq: head.last_seq, room, created, is_new, at, left })
+        Ok(Joined {
+            user: join.user,
+            user_name,
+            chat,
+            last_seq: head.last_seq,
+            room,
+            created,
+            is_new,
+            at,
+            left,
+        })
     }
 
     fn make_room(&mut self, name: &str, key: &str, now: Micros) -> Done<ChatId> {
@@ -152,7 +163,7 @@ impl Writer {
         Ok(Some(Left { user, user_name, chat, room: name, at }))
     }
 
-    fn name_of(&self, user: UserId) -> rusqlite::Result<Arc<str>> {
+    pub(super) fn name_of(&self, user: UserId) -> rusqlite::Result<Arc<str>> {
         let mut named = self.db.prepare_cached("SELECT name FROM users WHERE id = ?1")?;
         named.query_row(params![sql(user.0)], |row| row.get::<_, Box<str>>(0)).map(Arc::from)
     }

@@ -13,9 +13,11 @@ mod cache;
 mod chat;
 mod chores;
 mod fault;
+mod group;
 mod login;
 mod membership;
 mod open;
+mod position;
 mod query;
 mod row;
 #[cfg(test)]
@@ -26,8 +28,8 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    Account, DueChores, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow, Store,
-    Target,
+    Account, ChatRow, DueChores, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow,
+    Store, Target,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
@@ -183,6 +185,10 @@ impl Store for SqliteStore {
         limit: u16,
     ) -> Result<(ChatId, Listed<MemberRow>), Refusal> {
         query::read(&self.readers, |db| query::members(db, asker, chat, after, limit))
+    }
+
+    fn chats(&self, user: UserId, after: ChatId, limit: u16) -> Result<Listed<ChatRow>, Refusal> {
+        query::read(&self.readers, |db| query::chats(db, user, after, limit))
     }
 
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal> {

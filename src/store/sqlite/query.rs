@@ -1,12 +1,14 @@
 //! What is only read: on connections of their own, many at once, each from one snapshot.
 
 use super::Readers;
-use super::chat::{self, MAX_SEQ, id_at, message_id, sql};
+use super::chat::{self, LAST_SEQ, MAX_SEQ, id_at, message_id, sql};
 use super::fault::{self, Done, Fault};
 use super::row::{COLUMNS, Finisher, Stored};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
-use crate::store::{ChatKind, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, RoomRow, Target};
+use crate::store::{
+    ChatKind, ChatRow, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, RoomRow, Target,
+};
 use chatwire_codec::Code;
 use rusqlite::{Connection, params};
 
@@ -70,16 +72,40 @@ pub(super) fn messages(
 pub(super) fn rooms(db: &Connection, after: &str, limit: u16) -> Done<Listed<RoomRow>> {
     let limit = page_rows(limit);
     let rows = db
-        .prepare_cached(
-            "SELECT c.id, c.name, max(c.last_seq, coalesce(
-                 (SELECT m.id & 4294967295 FROM messages m
-                   WHERE m.id BETWEEN c.id << 32 AND c.id << 32 | 4294967295 ORDER BY m.id DESC LIMIT 1), 0))
-               FROM chats c
+        .prepare_cached(&format!(
+            "SELECT c.id, c.name, {LAST_SEQ} FROM chats c
               WHERE c.kind = 1 AND c.name_key > ?1
-              ORDER BY c.name_key LIMIT ?2",
-        )?
+              ORDER BY c.name_key LIMIT ?2"
+        ))?
         .query_map(params![after, one_more(limit)], |row| {
             Ok(RoomRow { chat: ChatId(id_at(row, 0)?), room: row.get(1)?, last_seq: id_at(row, 2)? })
+        })?
+        .collect::<rusqlite::Result<Vec<_>>>()?;
+    Ok(listed(rows, limit))
+}
+
+pub(super) fn chats(db: &Connection, user: UserId, after: ChatId, limit: u16) -> Done<Listed<ChatRow>> {
+    let limit = page_rows(limit);
+    let rows = db
+        .prepare_cached(&format!(
+            "SELECT c.id, c.kind, {LAST_SEQ}, coalesce(p.read_seq, 0),
+                    CASE WHEN c.low IS NULL THEN c.name ELSE coalesce(u.name, '') END
+               FROM (SELECT 1 AS id WHERE 1 > ?2 -- `all`, which everybody is in
+                     UNION ALL SELECT chat FROM members WHERE user = ?1 AND chat > ?2
+                     ORDER BY 1 LIMIT ?3) mine
+                    CROSS JOIN chats c ON c.id = mine.id
+                    LEFT JOIN positions p ON p.user = ?1 AND p.chat = c.id
+                    LEFT JOIN users u ON u.id = iif(c.low = ?1, c.high, c.low)
+              ORDER BY c.id"
+        ))?
+        .query_map(params![sql(user.0), sql(after.0), one_more(limit)], |row| {
+            Ok(ChatRow {
+                chat: ChatId(id_at(row, 0)?),
+                kind: chat::kind_at(row, 1)?,
+                last_seq: id_at(row, 2)?,
+                read_seq: id_at(row, 3)?,
+                title: row.get(4)?,
+            })
         })?
         .collect::<rusqlite::Result<Vec<_>>>()?;
     Ok(listed(rows, limit))

@@ -4,7 +4,9 @@ mod accounts;
 mod append;
 mod chores;
 mod failure;
+mod groups;
 mod login;
+mod positions;
 mod query;
 mod rooms;
 
@@ -15,8 +17,9 @@ use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::names;
 use crate::store::{
-    Append, Appended, Chores, Committed, Consumer, Content, Join, Joined, Leave, Left, LoggedIn, Login,
-    Media, Message, Op, Outcome, Store, Sync, Synced, Target, Who,
+    Append, Appended, ChatKind, Chores, Committed, Consumer, Content, Create, Entered, Invite, Invited, Join,
+    Joined, Leave, Left, LoggedIn, Login, Media, Message, Op, Outcome, Read, Reading, Remove, Store, Sync,
+    Synced, Target, Who,
 };
 use chatwire_codec::{Code, MediaKind};
 use std::collections::{HashSet, VecDeque};
@@ -216,6 +219,46 @@ impl Rig {
         match self.ask(Op::Leave(Leave { conn: CONN, user, req: REQ, chat })) {
             Committed::Leave(CONN, REQ, done) => done,
             other => panic!("not a leave: {other:?}"),
+        }
+    }
+
+    fn create(&mut self, user: UserId, title: &str) -> Result<Entered, Refusal> {
+        match self.ask(Op::Create(Create { conn: CONN, user, req: REQ, title: title.into() })) {
+            Committed::Create(CONN, REQ, done) => done,
+            other => panic!("not a group: {other:?}"),
+        }
+    }
+
+    fn invite(&mut self, user: UserId, chat: ChatId, name: &str) -> Result<Invited, Refusal> {
+        let guest = names::key(name);
+        match self.ask(Op::Invite(Invite { conn: CONN, user, req: REQ, chat, guest })) {
+            Committed::Invite(CONN, REQ, done) => done,
+            other => panic!("not an invitation: {other:?}"),
+        }
+    }
+
+    fn remove(&mut self, user: UserId, chat: ChatId, name: &str) -> Result<Left, Refusal> {
+        let member = names::key(name);
+        match self.ask(Op::Remove(Remove { conn: CONN, user, req: REQ, chat, member })) {
+            Committed::Remove(CONN, REQ, done) => done,
+            other => panic!("not a removal: {other:?}"),
+        }
+    }
+
+    /// A group of its owner and these.
+    fn group(&mut self, owner: UserId, others: &[&str]) -> ChatId {
+        let chat = self.create(owner, "ours").unwrap().head.chat;
+        for other in others {
+            self.pass(1);
+            self.invite(owner, chat, other).unwrap();
+        }
+        chat
+    }
+
+    fn read(&mut self, user: UserId, chat: ChatId, seq: Seq) -> Result<Reading, Refusal> {
+        match self.ask(Op::Read(Read { conn: CONN, user, req: REQ, chat, seq })) {
+            Committed::Read(CONN, REQ, done) => done,
+            other => panic!("not a position: {other:?}"),
         }
     }
 

@@ -1,6 +1,6 @@
 //! The one thread that writes: takes what waits, carries it out in one transaction, commits once, and hands
 //! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::chores`].
+//! [`super::group`], [`super::position`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -260,6 +260,10 @@ impl Writer {
             }
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
+            Op::Create(create) => self.create(&create),
+            Op::Invite(invite) => self.invite(&invite),
+            Op::Remove(remove) => self.remove(&remove),
+            Op::Read(read) => self.read(read),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { token } => self.used(&token),
@@ -389,7 +393,10 @@ impl Committed {
             Committed::Login(_, done) => *done = Err(refusal),
             Committed::Append(appended) => appended.outcome = Outcome::Refused(refusal),
             Committed::Join(_, _, done) => *done = Err(refusal),
-            Committed::Leave(_, _, done) => *done = Err(refusal),
+            Committed::Leave(_, _, done) | Committed::Remove(_, _, done) => *done = Err(refusal),
+            Committed::Create(_, _, done) => *done = Err(refusal),
+            Committed::Invite(_, _, done) => *done = Err(refusal),
+            Committed::Read(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
             Committed::Used => {}
@@ -408,6 +415,10 @@ fn untried(op: &Op) -> Committed {
         }
         Op::Join(join) => Committed::Join(join.conn, join.req, Err(refusal)),
         Op::Leave(leave) => Committed::Leave(leave.conn, leave.req, Err(refusal)),
+        Op::Create(create) => Committed::Create(create.conn, create.req, Err(refusal)),
+        Op::Invite(invite) => Committed::Invite(invite.conn, invite.req, Err(refusal)),
+        Op::Remove(remove) => Committed::Remove(remove.conn, remove.req, Err(refusal)),
+        Op::Read(read) => Committed::Read(read.conn, read.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,

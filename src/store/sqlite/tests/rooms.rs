@@ -1,7 +1,6 @@
 //! JOIN, LEAVE, SYNC, and what a guest's end ends.
 
 use super::*;
-use crate::store::ChatKind;
 
 #[test]
 fn a_missing_room_is_made_and_keeps_its_first_spelling() {
@@ -147,45 +146,13 @@ fn a_room_without_members_and_messages_is_deleted_and_its_id_is_not_given_again(
     assert_eq!((third.created, third.chat, third.last_seq), (false, second.chat, 1));
 }
 
-/// A group is made by hand: nothing makes them yet.
-fn group(rig: &Rig, members: &[UserId]) -> ChatId {
-    let db = rig.other();
-    let insert = "INSERT INTO chats (kind, name, created_at) VALUES (2, 'ours', 0) RETURNING id";
-    let chat: i64 = db.query_row(insert, [], |row| row.get(0)).unwrap();
-    for (place, user) in members.iter().enumerate() {
-        let (role, joined_at) = (i64::from(place == 0), 100 - place as i64);
-        let row = [chat, user.0.cast_signed(), role, joined_at];
-        db.execute("INSERT INTO members (chat, user, role, joined_at) VALUES (?1, ?2, ?3, ?4)", row).unwrap();
-    }
-    ChatId(chat.cast_unsigned())
-}
-
-#[test]
-fn the_longest_standing_member_inherits_a_group_and_an_empty_one_is_deleted() {
-    let mut rig = Rig::new();
-    let (ann, bob, cem) = (rig.guest("ann"), rig.guest("bob"), rig.guest("cem"));
-    let ours = group(&rig, &[ann, bob, cem]);
-    rig.say(cem, Target::Chat(ours), "hi");
-    rig.leave(ann, Some(ours)).unwrap();
-    let owners = |rig: &Rig, asker| -> Vec<UserId> {
-        let listed = rig.store.members(asker, &Target::Chat(ours), UserId(0), 10).unwrap().1;
-        listed.rows.into_iter().filter(|row| row.owner).map(|row| row.user).collect()
-    };
-    assert_eq!(owners(&rig, bob), [cem]);
-    rig.leave(bob, Some(ours)).unwrap();
-    assert_eq!(owners(&rig, cem), [cem]);
-    rig.leave(cem, Some(ours)).unwrap();
-    assert_eq!(rig.sync(cem, ours, 0).unwrap_err().code, Code::NotFound);
-    let rows: i64 = rig.other().query_row("SELECT count(*) FROM messages", [], |row| row.get(0)).unwrap();
-    assert_eq!(rows, 0);
-}
-
 #[test]
 fn a_guests_rooms_and_groups_end_with_the_last_connection_and_direct_chats_stay() {
     let mut rig = Rig::new();
-    let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
+    let ann = rig.guest("ann");
+    rig.guest("bob");
     let tea = rig.join(ann, "tea", None).chat;
-    let ours = group(&rig, &[ann, bob]);
+    let ours = rig.group(ann, &["bob"]);
     let direct = opened(rig.send(said(ann, to("bob"), 0, "hi"))).0.chat;
     assert_eq!(rig.depart(ann), [tea, ours]);
     assert!(rig.depart(ann).is_empty());
@@ -197,7 +164,7 @@ fn a_guests_rooms_and_groups_end_with_the_last_connection_and_direct_chats_stay(
 fn a_departure_that_a_login_has_overtaken_ends_nothing() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
-    let ours = group(&rig, &[ann]);
+    let ours = rig.group(ann, &[]);
     rig.online.lock().unwrap().insert(ann);
     assert!(rig.depart(ann).is_empty(), "the hub knows of a connection by now");
     rig.online.lock().unwrap().clear();

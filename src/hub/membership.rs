@@ -1,0 +1,142 @@
+//! Memberships that began or ended: who gets a place in a chat or loses it, and who hears of it.
+
+use super::{Hub, Link, lock, refuse};
+use crate::delivery::{self, Change};
+use crate::error::Refusal;
+use crate::id::{ChatId, ConnId, UserId};
+use crate::session::Notice;
+use crate::store::{ChatHead, ChatKind, Entered, Invited, Joined, Left};
+use bytes::Bytes;
+use chatwire_codec::frame::{self, kind};
+use std::sync::Arc;
+
+impl Hub {
+    pub(super) fn joined(&self, conn: ConnId, req: u32, result: Result<Joined, Refusal>) {
+        let link = self.link(conn);
+        let joined = match result {
+            Ok(joined) => joined,
+            Err(refusal) => return refuse(link.as_deref(), kind::JOIN, req, &refusal),
+        };
+        if let Some(left) = &joined.left {
+            self.ended(left, Change::Left, link.as_deref());
+        }
+        let head = ChatHead { chat: joined.chat, kind: ChatKind::Room, last_seq: joined.last_seq };
+        if joined.is_new {
+            let (user, user_name, at) = (joined.user, joined.user_name.clone(), joined.at);
+            self.entered(&Entered { user, user_name, head, at }, Change::Joined, conn);
+        } else {
+            self.subscribe_all(joined.user, &head);
+        }
+        // The answer goes out before anything that is committed later, since this is where that comes from.
+        if let Some(link) = link {
+            link.outbox.answer(|out| delivery::joined(out, req, &joined, joined.last_seq));
+            link.outbox.notify(Notice::Joined(joined.chat));
+            link.outbox.notify(Notice::Answered);
+        }
+    }
+
+    pub(super) fn created(&self, conn: ConnId, req: u32, result: Result<Entered, Refusal>) {
+        let link = self.link(conn);
+        let entered = match result {
+            Ok(entered) => entered,
+            Err(refusal) => return refuse(link.as_deref(), kind::CREATE, req, &refusal),
+        };
+        self.entered(&entered, Change::Joined, conn);
+        let chat = entered.head.chat.0;
+        answer(link.as_deref(), |out| delivery::put(out, &frame::Created { req, chat }));
+    }
+
+    pub(super) fn invited(&self, conn: ConnId, req: u32, result: Result<Invited, Refusal>) {
+        let link = self.link(conn);
+        let invited = match result {
+            Ok(invited) => invited,
+            Err(refusal) => return refuse(link.as_deref(), kind::INVITE, req, &refusal),
+        };
+        if let Some(entered) = &invited.entered {
+            self.entered(entered, Change::Invited, conn);
+        }
+        let user = invited.user.0;
+        answer(link.as_deref(), |out| delivery::put(out, &frame::Invited { req, user }));
+    }
+
+    pub(super) fn removed(&self, conn: ConnId, req: u32, result: Result<Left, Refusal>) {
+        let link = self.link(conn);
+        let left = match result {
+            Ok(left) => left,
+            Err(refusal) => return refuse(link.as_deref(), kind::REMOVE, req, &refusal),
+        };
+        self.ended(&left, Change::Removed, link.as_deref());
+        let user = left.user.0;
+        answer(link.as_deref(), |out| delivery::put(out, &frame::Removed { req, user }));
+    }
+
+    pub(super) fn left(&self, conn: ConnId, req: u32, result: Result<Left, Refusal>) {
+        let link = self.link(conn);
+        let left = match result {
+            Ok(left) => left,
+            Err(refusal) => return refuse(link.as_deref(), kind::LEAVE, req, &refusal),
+        };
+        self.ended(&left, Change::Left, link.as_deref());
+        if let Some(link) = link {
+            link.outbox.answer(|out| delivery::left(out, req, &left));
+            link.outbox.notify(Notice::Left(left.chat));
+            link.outbox.notify(Notice::Answered);
+        }
+    }
+
+    /// A membership has ended: the user's connections lose their places, the others and those hear of it.
+    pub(super) fn ended(&self, left: &Left, change: Change, caused_by: Option<&Link>) {
+        let caused_by = caused_by.map(|link| link.id);
+        let mut directory = self.directory();
+        let devices = directory.users.get(&left.user).cloned().unwrap_or_default();
+        for device in &devices {
+            directory.unsubscribe(left.chat, (left.user, device.id));
+            lock(&device.chats).retain(|chat| *chat != left.chat);
+            device.outbox.forget_events(left.chat);
+        }
+        drop(directory);
+        let event = delivery::member(left.chat, change, left.user, &left.user_name, left.at);
+        for device in devices.iter().filter(|device| caused_by != Some(device.id)) {
+            device.tell_of_itself(&event);
+            device.outbox.notify(Notice::Left(left.chat));
+        }
+        self.tell_members(left.chat, &event, left.user, caused_by);
+    }
+
+    /// A membership has begun: the others and the user's connections hear of it, and those get their places.
+    fn entered(&self, entered: &Entered, change: Change, caused_by: ConnId) {
+        let Entered { user, ref user_name, ref head, at } = *entered;
+        let event = delivery::member(head.chat, change, user, user_name, at);
+        self.tell_members(head.chat, &event, user, Some(caused_by));
+        for device in self.devices(user).iter().filter(|device| device.id != caused_by) {
+            device.tell_of_itself(&event);
+        }
+        self.subscribe_all(user, head);
+    }
+
+    /// Tells those who are in a chat, but neither its subject nor the connection that caused it.
+    fn tell_members(&self, chat: ChatId, event: &Bytes, subject: UserId, caused_by: Option<ConnId>) {
+        if let Some(chat) = self.chat(chat) {
+            lock(&chat.state).tell(event, |user, conn| user != subject && Some(conn) != caused_by);
+        }
+    }
+
+    fn subscribe_all(&self, user: UserId, head: &ChatHead) {
+        let mut directory = self.directory();
+        for device in directory.devices(user) {
+            directory.subscribe(&device, head);
+        }
+    }
+
+    fn devices(&self, user: UserId) -> Vec<Arc<Link>> {
+        self.directory().devices(user)
+    }
+}
+
+/// The answer to a request.
+pub(super) fn answer(link: Option<&Link>, write: impl FnOnce(&mut Vec<u8>)) {
+    if let Some(link) = link {
+        link.outbox.answer(write);
+        link.outbox.notify(Notice::Answered);
+    }
+}
