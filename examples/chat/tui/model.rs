@@ -245,7 +245,8 @@ impl Model {
                 if is_me && matches!(member.change, 2 | 4) {
                     self.gone(member.chat, "You are no longer in it.");
                 } else {
-                    if is_me && !self.no_lists {
+                    let is_new = self.chats.iter().all(|chat| chat.chat != member.chat);
+                    if (is_me || is_new) && !self.no_lists {
                         self.wishes.push(Wish::List);
                     }
                     self.chat(member.chat).note(text);
