@@ -302,7 +302,7 @@ impl Peer {
         self.send(Leave { req, chat: u64::MAX });
         loop {
             match self.next() {
-                Frame::Error(error) => return assert_eq!(error.ref_, req.into(), "{error:?}"),
+                Frame::Error(error) => return assert_eq!(error.ref_, u64::from(req), "{error:?}"),
                 frame if may_come(&frame) => sees(&frame),
                 other => panic!("{other:?}"),
             }
