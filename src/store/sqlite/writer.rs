@@ -10,6 +10,7 @@ use super::Clock;
 use super::cache::Cache;
 use super::chat;
 use super::fault::{self, Done, Fault};
+use super::index::Backlog;
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::store::media::Hold;
@@ -62,6 +63,10 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    fn is_empty(&self) -> bool {
+        self.waiting().ops.is_empty()
+    }
+
     /// Waits for ops and swaps them for the empty `ops`. False: there are no more, and never will be.
     fn take(&self, ops: &mut Vec<Op>) -> bool {
         let mut waiting = self.waiting();
@@ -91,6 +96,8 @@ pub(super) struct Writer {
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
     pub(super) unfinished: BTreeSet<UserId>,
+    /// What is to be put into the index of words.
+    pub(super) backlog: Backlog,
 }
 
 /// What one transaction brings.
@@ -113,9 +120,9 @@ enum Read {
 }
 
 impl Writer {
-    pub(super) fn new(db: Connection, clock: Clock) -> Self {
+    pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished }
+        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished, backlog }
     }
 
     /// Runs until the inbox is closed and empty.
@@ -123,7 +130,11 @@ impl Writer {
         let _guard = AbortOnPanic;
         let mut ops = Vec::new();
         let mut batch = Batch::new(consumer);
-        while inbox.take(&mut ops) {
+        loop {
+            while self.index(inbox.is_empty()) {}
+            if !inbox.take(&mut ops) {
+                break;
+            }
             let mut waiting = ops.drain(..).peekable();
             while waiting.peek().is_some() {
                 self.carry_out(&mut waiting, &mut batch);
@@ -296,7 +307,7 @@ impl Writer {
     }
 
     /// Notes a failure of the database.
-    fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
+    pub(super) fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
         if !self.failing {
             log::error!("store: cannot write: {error}");
         }
