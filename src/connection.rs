@@ -11,6 +11,7 @@ mod input;
 mod login;
 mod output;
 mod queries;
+mod serve;
 
 use crate::auth::Auth;
 use crate::clock;
@@ -32,14 +33,14 @@ use input::Input;
 use login::Proof;
 use output::Output;
 use queries::Answer;
+pub use serve::{Serve, close};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Sleep;
 
@@ -48,11 +49,6 @@ const PAGE_BYTES: usize = 128 * 1024;
 /// Pauses behind attempts at a page that failed.
 const PAGE_PAUSES: [Duration; 4] =
     [Duration::from_millis(100), Duration::from_secs(1), Duration::from_secs(5), Duration::from_secs(5)];
-/// After its end a connection's input is thrown away for so long, or so many bytes, so that what was sent
-/// last is not lost in a reset.
-const DISCARD_FOR: Duration = Duration::from_secs(2);
-const DISCARD_BYTES: usize = 1024 * 1024;
-
 /// What all connections share.
 pub struct Shared {
     /// Who is online.
@@ -80,58 +76,6 @@ pub struct Origin {
     pub address: SocketAddr,
     /// From this machine, or encrypted: secrets are safe on it.
     pub is_private: bool,
-}
-
-/// Serves one connection, accepted at that moment, until it is over.
-///
-/// Not an `async fn`: what such a one is given and what it does next lie in it side by side, and there is one of
-/// these for every client that is connected.
-pub struct Serve<S> {
-    stage: Stage<S>,
-    /// The connection's place among those that may be, given back when all is over.
-    _place: OwnedSemaphorePermit,
-}
-
-#[expect(clippy::large_enum_variant, reason = "the large one is what it is nearly always")]
-enum Stage<S> {
-    Serving(Connection<S>),
-    Closing(Pin<Box<dyn Future<Output = ()> + Send>>),
-}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Serve<S> {
-    /// Enters the hub.
-    pub fn new(
-        shared: Arc<Shared>,
-        stream: S,
-        origin: Origin,
-        accepted: Instant,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
-        let connection = Connection::new(shared, stream, origin, accepted);
-        Serve { stage: Stage::Serving(connection), _place: place }
-    }
-}
-
-impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Serve<S> {
-    type Output = ();
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
-        if let Stage::Serving(connection) = &mut self.stage {
-            ready!(connection.poll(cx));
-            let Stage::Serving(connection) =
-                std::mem::replace(&mut self.stage, Stage::Closing(Box::pin(async {})))
-            else {
-                return Poll::Ready(());
-            };
-            // Its place in the hub is given back before the socket is closed.
-            let Connection { stream, .. } = connection;
-            self.stage = Stage::Closing(Box::pin(close(stream)));
-        }
-        match &mut self.stage {
-            Stage::Closing(closing) => closing.as_mut().poll(cx),
-            Stage::Serving(_) => Poll::Pending,
-        }
-    }
 }
 
 /// A connection's place in the hub, given back also when its task panics.
@@ -165,6 +109,8 @@ struct Connection<S> {
     query: Option<JoinHandle<Answer>>,
     page: Option<JoinHandle<Option<Page>>>,
     timer: Pin<Box<Sleep>>,
+    /// The store has something that it must be told to carry out.
+    has_brought: bool,
     is_finishing: bool,
     /// The socket has failed: there is nobody to send anything to.
     is_dead: bool,
@@ -201,6 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             query: None,
             page: None,
             timer: Box::pin(tokio::time::sleep_until(accepted.into())),
+            has_brought: false,
             is_finishing: false,
             is_dead: false,
         }
@@ -214,6 +161,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let mut moved = self.poll_jobs(cx, now);
             moved |= self.perform_effects();
             moved |= self.poll_input(cx, now);
+            if std::mem::take(&mut self.has_brought) {
+                self.member.shared.store.carry_out();
+            }
             moved |= self.poll_output(cx, now.instant);
             self.session.handle_reading(now.instant, self.may_read());
             moved |= self.poll_timer(cx, now.instant);
@@ -313,13 +263,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 append.hold = self.hold.take();
                 append.permit
             }
-            _ => return self.member.shared.store.submit(op),
+            _ => return self.bring(op),
         };
         if self.member.shared.permits.try_take(cost) {
-            return self.member.shared.store.submit(op);
+            return self.bring(op);
         }
         let permit = Box::pin(self.member.shared.permits.clone().take(cost));
         self.blocked = Some(Box::new(Blocked { op, permit }));
+    }
+
+    fn bring(&mut self, op: Op) {
+        self.member.shared.store.bring(op);
+        self.has_brought = true;
     }
 
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
@@ -361,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return false;
         }
         if let Some(blocked) = self.blocked.take() {
-            self.member.shared.store.submit(blocked.op);
+            self.bring(blocked.op);
         }
         true
     }
@@ -468,29 +423,4 @@ fn is_whole(shared: &Shared, message: &Message, inline_limit: u32) -> bool {
         let found = shared.media.open_file(&media.id).and_then(|file| file.metadata());
         found.is_ok_and(|found| found.len() == media.size)
     })
-}
-
-/// Ends the sending side, and throws away what still comes for a while.
-pub async fn close<S: AsyncRead + AsyncWrite + Unpin>(mut stream: S) {
-    let discard = async {
-        if std::future::poll_fn(|cx| Pin::new(&mut stream).poll_shutdown(cx)).await.is_err() {
-            return;
-        }
-        let mut left = DISCARD_BYTES;
-        while left > 0 {
-            let read = std::future::poll_fn(|cx| {
-                input::with_scratch(|scratch| {
-                    let mut buf = tokio::io::ReadBuf::new(scratch);
-                    ready!(Pin::new(&mut stream).poll_read(cx, &mut buf))?;
-                    Poll::Ready(Ok::<usize, std::io::Error>(buf.filled().len()))
-                })
-            });
-            match read.await {
-                Ok(0) | Err(_) => return,
-                Ok(n) => left = left.saturating_sub(n),
-            }
-        }
-    };
-    // Either way the connection is over.
-    let _ = tokio::time::timeout(DISCARD_FOR, discard).await;
 }

@@ -1,15 +1,15 @@
 //! The handle: sends, asks, fetches and leaves.
 
 use crate::connection::{self, Events, Opened, Shared};
-use crate::core::{Ask, Waiting};
+use crate::core::{Ask, Listener, Waiting};
 use crate::error::{End, Error};
 use crate::limits::CLOSE_TIME;
 use crate::options::{Options, Welcome};
 use crate::outgoing::{Outgoing, OutgoingFile};
-use crate::request::{Answer, Chat, Joined, Left, List, Page, Participant, Request, Room};
+use crate::request::{Answer, Chat, Found, Joined, Left, List, Page, Participant, Request, Room};
 use crate::sniff::{SNIFF_BYTES, kind_of};
 use crate::writer::{FileBody, Outbound};
-use chatwire_codec::{MediaKind, frame};
+use chatwire_codec::{MediaKind, Payload, frame};
 use std::path::Path;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -51,6 +51,10 @@ pub type Asking<'c, A> = Pin<Box<dyn Future<Output = Result<A, Error>> + Send + 
 pub(crate) type Answered<T> = oneshot::Receiver<Result<T, Error>>;
 
 impl Sending {
+    pub(crate) fn new(nonce: u64, answer: Answered<frame::Status>) -> Self {
+        Sending { nonce, answer }
+    }
+
     /// The message's nonce: if the connection ends first, send it again with this.
     #[must_use]
     pub fn nonce(&self) -> u64 {
@@ -71,8 +75,13 @@ impl Client {
     /// # Errors
     /// [`Error::Unreachable`], [`Error::TimedOut`], or what the server has against it: [`Error::Refused`].
     pub async fn connect(addr: impl ToSocketAddrs, options: Options) -> Result<(Client, Events), Error> {
-        let Opened { shared, queue, events, welcome } = connection::open(addr, &options).await?;
-        Ok((Client { inner: Arc::new(Inner { shared, queue, welcome }) }, events))
+        let opened = connection::open(addr, &options, Listener::Program, &[]).await?;
+        Ok(Client::of(opened))
+    }
+
+    pub(crate) fn of(opened: Opened) -> (Client, Events) {
+        let Opened { shared, queue, events, welcome } = opened;
+        (Client { inner: Arc::new(Inner { shared, queue, welcome }) }, events)
     }
 
     /// What the server said when it took the client.
@@ -95,10 +104,21 @@ impl Client {
     /// # Errors
     /// The message cannot be sent as it is, or the connection has ended.
     pub async fn start(&self, message: Outgoing) -> Result<Sending, Error> {
+        self.start_kept(&message, false).await
+    }
+
+    /// The same; `whole`: its STATUS is enough to make the message as it comes to others.
+    pub(crate) async fn start_kept(&self, message: &Outgoing, whole: bool) -> Result<Sending, Error> {
         let max_text = self.inner.welcome.max_text;
         let place = self.place(&self.inner.shared.messages).await?;
-        self.dispatch(message.nonce, place, |nonce| message.encode(nonce, max_text).map(Outbound::Frames))
-            .await
+        let make = |nonce| message.encode(nonce, max_text).map(Outbound::Frames);
+        self.dispatch(message.nonce, place, whole, make).await
+    }
+
+    /// Has a chat's messages come from a position on, and waits for nothing.
+    pub(crate) fn catch_up(&self, chat: u64, after: u64) {
+        // If there is no room for another chat, it has no place.
+        let _ = self.inner.shared.with(|core| core.catch_up(chat, after));
     }
 
     /// Sends a file as one message, read as it goes, and waits until it is stored for good. `progress` is told
@@ -119,7 +139,7 @@ impl Client {
         let limit = if limit == 0 { u32::MAX.into() } else { limit.min(u32::MAX.into()) };
         let frame_size = frame_size.ok_or(Error::TooLarge { size, limit })?;
         let place = self.place(&self.inner.shared.messages).await?;
-        let sending = self.dispatch(message.nonce, place, |nonce| {
+        let sending = self.dispatch(message.nonce, place, false, |nonce| {
             let head = message.head(nonce, kind, frame_size)?;
             Ok(Outbound::File(Box::new(FileBody { head, file, size, progress: Box::new(progress) })))
         });
@@ -131,12 +151,13 @@ impl Client {
         &self,
         nonce: u64,
         place: OwnedSemaphorePermit,
+        whole: bool,
         make: impl FnOnce(u64) -> Result<Outbound, Error>,
     ) -> Result<Sending, Error> {
         let slot = self.slot().await?;
         let (waiting, answer) = Waiting::new(Some(place));
         self.inner.shared.with(|core| {
-            let nonce = core.send(nonce, unix_ms(), waiting)?;
+            let nonce = core.send(nonce, unix_ms(), whole, waiting)?;
             let outbound = make(nonce).inspect_err(|_| core.unsend(nonce))?;
             slot.send(outbound);
             Ok(Sending { nonce, answer })
@@ -215,6 +236,15 @@ impl Client {
         self.request(frame::History { chat, before, limit, ..frame::History::default() }).await
     }
 
+    /// The newest `limit` messages (1 to 200) with all words of `query`, of a chat or (0) of all of the user's. How
+    /// to go on behind a page, see [`frame::Search`].
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `bad_media`: there is no word in the query.
+    pub async fn search(&self, chat: u64, query: &str, limit: u16) -> Result<Found, Error> {
+        self.request(frame::Search { chat, query, limit, ..frame::Search::default() }).await
+    }
+
     /// Has a chat's messages behind `after` come as events, running into live ones.
     ///
     /// # Errors
@@ -229,6 +259,29 @@ impl Client {
     /// As [`Client::request`].
     pub async fn cancel(&self, transfer: u32) -> Result<frame::Cancelled, Error> {
         self.request(frame::Cancel { transfer, ..frame::Cancel::default() }).await
+    }
+
+    /// Tells the others in a chat that the user is writing, or has stopped. Nothing answers it.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn typing(&self, chat: u64, on: bool) -> Result<(), Error> {
+        self.tell(&frame::Typing { chat, on: on.into(), ..frame::Typing::default() }).await
+    }
+
+    /// Tells others that this device is online (1) or away (2). Nothing answers it.
+    ///
+    /// # Errors
+    /// The connection ended.
+    pub async fn presence(&self, presence: u8) -> Result<(), Error> {
+        self.tell(&frame::Presence { presence, ..frame::Presence::default() }).await
+    }
+
+    async fn tell<'a>(&self, event: &impl Payload<'a>) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        event.encode(&mut bytes)?;
+        self.slot().await?.send(Outbound::Frames(bytes));
+        Ok(())
     }
 
     /// How long a PING takes to come back.
@@ -291,7 +344,7 @@ pub(crate) fn settled<T>(answer: Result<Result<T, Error>, oneshot::error::RecvEr
     answer.unwrap_or(Err(Error::Disconnected(End::Closed)))
 }
 
-fn unix_ms() -> u64 {
+pub(crate) fn unix_ms() -> u64 {
     let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     u64::try_from(since.as_millis()).unwrap_or(u64::MAX)
 }

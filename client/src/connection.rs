@@ -6,13 +6,14 @@
 //!                                       └─► PONG, SYNC ─► Writer ─► socket
 //! ```
 //!
-//! Reconnecting will stand above this module: it makes another connection under the same handle.
+//! Reconnecting stands above this module, in `steady`: it makes one connection after the other.
 
-use crate::core::{Beat, Core, Delivery, Heartbeat, Nonces};
+use crate::core::{Beat, Core, Delivery, Heartbeat, Known, Listener, Nonces, Told};
 use crate::error::{End, Error};
 use crate::event::Event;
 use crate::limits::{
-    CLOSE_TIME, CONNECT_TIME, EVENT_BYTES, MESSAGES_IN_FLIGHT, READ_BYTES, REQUESTS_PENDING, TEXT_BYTES,
+    CLOSE_TIME, CONNECT_TIME, EVENT_BYTES, EVENT_COST, MESSAGES_IN_FLIGHT, OPENING_CHATS, READ_BYTES,
+    REQUESTS_PENDING, TEXT_BYTES,
 };
 use crate::options::{Options, Welcome};
 use crate::writer::{Outbound, Writer};
@@ -34,13 +35,23 @@ use tokio::time::Instant;
 /// this throws all events away and lets the answers come.
 #[derive(Debug)]
 pub struct Events {
-    queue: mpsc::UnboundedReceiver<(Event, OwnedSemaphorePermit)>,
+    queue: mpsc::UnboundedReceiver<(Told, OwnedSemaphorePermit)>,
 }
 
 impl Events {
     /// The next one; `None` behind [`Event::Disconnected`].
     pub async fn next(&mut self) -> Option<Event> {
-        self.queue.recv().await.map(|(event, _room)| event)
+        loop {
+            // A program is told of events alone.
+            if let Told::Event(event) = self.told().await? {
+                return Some(event);
+            }
+        }
+    }
+
+    /// The same, with all that whoever keeps a place wants to know.
+    pub(crate) async fn told(&mut self) -> Option<Told> {
+        self.queue.recv().await.map(|(told, _room)| told)
     }
 }
 
@@ -141,21 +152,31 @@ pub(crate) struct Opened {
     pub(crate) welcome: Welcome,
 }
 
-/// Connects, says HELLO, waits for WELCOME, and starts the reader and the writer.
-pub(crate) async fn open(addr: impl ToSocketAddrs, options: &Options) -> Result<Opened, Error> {
-    let hello = options.hello()?;
+/// Connects, says HELLO, asks for the chats that are known, waits for WELCOME, and starts the reader and the
+/// writer.
+pub(crate) async fn open(
+    addr: impl ToSocketAddrs,
+    options: &Options,
+    listener: Listener,
+    known: &[Known],
+) -> Result<Opened, Error> {
+    let mut hello = options.hello()?;
     let mut seed = [0; 4];
     getrandom::fill(&mut seed).map_err(|_| Error::Invalid("this system gives no random numbers"))?;
+    let mut core = Core::new(options.live, listener, Nonces::new(u32::from_be_bytes(seed)));
+    // What does not fit waits for WELCOME: nothing is read before it.
+    let (first, rest) = known.split_at(known.len().min(OPENING_CHATS));
+    hello.extend(core.opening(first)?);
     let greeted = tokio::time::timeout(CONNECT_TIME, greet(addr, &hello));
     let (socket, greeting) = greeted.await.map_err(|_| Error::TimedOut("connecting"))??;
     let Greeting { welcome, decoder, buffer } = greeting;
 
-    let nonces = Nonces::new(u32::from_be_bytes(seed));
-    let core = Core::new(welcome.user, options.live, nonces);
+    core.welcomed(welcome.user);
+    let rest = core.opening(rest)?;
     let heartbeat = Heartbeat::new(Duration::from_secs(welcome.heartbeat.into()), Instant::now().into_std());
     let shared = Arc::new(Shared::new(core, heartbeat));
     let (socket, write_half) = socket.into_split();
-    let (queue, writer) = Writer::new(write_half, shared.clone());
+    let (queue, writer) = Writer::new(write_half, shared.clone(), rest);
     let writer = tokio::spawn(writer.run());
     #[expect(clippy::disallowed_methods, reason = "bounded by the bytes of its events, with `room` below")]
     let (events, queued) = mpsc::unbounded_channel();
@@ -220,7 +241,7 @@ struct Reader {
     /// At most one frame, and what one read brings: the decoder takes all else.
     buffer: BytesMut,
     shared: Arc<Shared>,
-    events: mpsc::UnboundedSender<(Event, OwnedSemaphorePermit)>,
+    events: mpsc::UnboundedSender<(Told, OwnedSemaphorePermit)>,
     /// Bytes left in the queue of events; each event gives back its own when it is taken.
     room: Arc<Semaphore>,
     /// When to stop waiting for the server's end, after this side's.
@@ -242,7 +263,7 @@ impl Reader {
         drop(self.socket);
         let event = Event::Disconnected(end);
         if let Ok(room) = self.room.acquire_many_owned(event.cost()).await {
-            let _ = self.events.send((event, room));
+            let _ = self.events.send((Told::Event(event), room));
         }
     }
 
@@ -309,11 +330,15 @@ impl Reader {
 
     async fn deliver(&mut self, delivery: Delivery) {
         match delivery {
-            Delivery::Event(event) => {
-                let room = self.room.clone().acquire_many_owned(event.cost().min(EVENT_BYTES));
+            Delivery::Told(told) => {
+                let cost = match &told {
+                    Told::Event(event) => event.cost().min(EVENT_BYTES),
+                    _ => EVENT_COST,
+                };
+                let room = self.room.clone().acquire_many_owned(cost);
                 if let Ok(room) = self.patiently(room).await {
                     // Nobody may want events; answers are still wanted.
-                    let _ = self.events.send((event, room));
+                    let _ = self.events.send((told, room));
                 }
             }
             Delivery::Piece { transfer, piece, to } => {

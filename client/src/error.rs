@@ -5,6 +5,17 @@ use std::fmt;
 use std::io;
 use std::path::PathBuf;
 
+/// Why all that a client knew is void.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum Anew {
+    /// The server's data is another: it was restored from a backup, or made anew.
+    #[error("the server's data was restored, and what was known of it is void")]
+    Restored,
+    /// The client is another user than before.
+    #[error("the server knows this client as another user now")]
+    OtherUser,
+}
+
 /// Why something was not done.
 #[derive(Clone, Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -53,6 +64,15 @@ pub enum Error {
     /// The server answered against the protocol.
     #[error("the server broke the protocol: {0}")]
     Violation(&'static str),
+    /// What was kept is void. Whether the message was stored is not known, and it is not sent again.
+    #[error("not sent again: {0}")]
+    Void(Anew),
+    /// What a client has kept cannot be read, so it would not know its place.
+    #[error("what was kept cannot be read: {0}")]
+    Storage(Problem),
+    /// A [`crate::Steady`] was closed.
+    #[error("this client was closed")]
+    Over,
 }
 
 /// Whose fault an error is.
@@ -78,11 +98,14 @@ impl Error {
             Error::Disconnected(End::Violation(_)) | Error::Violation(_) | Error::WrongDigest => {
                 Fault::Server
             }
-            Error::Disconnected(End::File(_)) | Error::File { .. } => Fault::Here,
+            Error::Disconnected(End::File(_)) | Error::File { .. } | Error::Storage(_) => Fault::Here,
             Error::Disconnected(_) | Error::Unreachable(_) | Error::TimedOut(_) => Fault::Network,
-            Error::TooLarge { .. } | Error::Invalid(_) | Error::NonceInFlight(_) | Error::Exists(_) => {
-                Fault::Caller
-            }
+            Error::Void(_) => Fault::Server,
+            Error::TooLarge { .. }
+            | Error::Invalid(_)
+            | Error::NonceInFlight(_)
+            | Error::Exists(_)
+            | Error::Over => Fault::Caller,
         }
     }
 

@@ -20,36 +20,71 @@
 //! # }
 //! ```
 //!
-//! Where things are: `core` decides and does no I/O (nonces, what waits for an answer, positions, the
-//! heartbeat); `connection` moves the bytes of one connection; `client` is the handle; `transfer` writes
-//! fetched media to files. Every bound is a constant in `limits`.
+//! A [`Client`] ends with its connection. A [`Steady`] makes one connection after the other, and never loses its
+//! place: it comes back with its token, sends what was not confirmed again, goes on with each chat where it stood,
+//! and keeps all that in a [`Storage`], over crashes of either side.
 //!
-//! What is lacking: reconnecting and resending by itself (see [`Client::positions`] and [`Outgoing::nonce`]
-//! for what a caller needs to do it), uploads in chunks, TLS and WebSocket.
+//! ```no_run
+//! use chatwire_client::{FileStorage, News, Options, Outgoing, Setup, State, Steady, Target};
+//!
+//! # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+//! let storage = FileStorage::open("place.jsonl")?;
+//! let setup = Setup::new("127.0.0.1:8000", Options::default(), storage);
+//! let (client, mut news) = Steady::start(setup).await?;
+//! // Kept from here on, and stored once, whatever happens in between.
+//! let sending = client.send(Outgoing::text(Target::Current, "hello")).await?;
+//! while let Some(news) = news.next().await {
+//!     match news {
+//!         News::State(State::Waiting { pause, why }) => eprintln!("again in {pause:?}: {why}"),
+//!         News::State(State::Failed(why)) => return Err(why.into()),
+//!         News::Message(message) => println!("{} in {}: {:?}", message.seq, message.chat, message.content),
+//!         News::Answered { nonce, .. } if nonce == sending.nonce() => break,
+//!         _ => {}
+//!     }
+//! }
+//! client.close().await;
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Where things are: `core` decides and does no I/O: one connection (nonces, what waits for an answer, positions,
+//! the heartbeat) and, in `core::journey`, the way over many (when to connect, as whom, what to ask and send
+//! again). `connection` moves the bytes of one connection, `client` is its handle; `steady` makes the connections,
+//! `storage` keeps the place; `transfer` writes fetched media to files. Every bound is a constant in `limits`.
+//!
+//! What is lacking: uploads in chunks, TLS and WebSocket. A steady client has a place in a chat from the first
+//! message that it sees, sends or is told of there: what was said in a chat that began while it was away is
+//! found with [`Client::chats`] and [`Client::history`].
 
 mod client;
 mod connection;
 mod core;
 mod error;
 mod event;
+mod kept;
 mod limits;
 mod message;
 mod options;
 mod outgoing;
 mod request;
 mod sniff;
+mod steady;
+mod storage;
 mod transfer;
 mod writer;
 
 pub use chatwire_codec::{Code, MediaKind, frame};
 pub use client::{Asking, Client, Sending};
 pub use connection::Events;
-pub use error::{End, Error, Fault, Problem, Refusal};
+pub use error::{Anew, End, Error, Fault, Problem, Refusal};
 pub use event::{Event, Member, Presence, Seen, Typing};
+pub use kept::{Change, Identity, Kept, Parcel, Place};
 pub use limits::*;
 pub use message::{Content, MediaRef, Message, Reply};
 pub use options::{Login, Options, Secret, Welcome};
 pub use outgoing::{Body, Outgoing, OutgoingFile, Target};
-pub use request::{Chat, FetchReady, Joined, Left, List, Page, Participant, Request, Room};
+pub use request::{Chat, FetchReady, Found, Joined, Left, List, Page, Participant, Request, Room};
 pub use sniff::kind_of;
+pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};
+pub use storage::{FileStorage, MemoryStorage, Storage};
 pub use transfer::Download;

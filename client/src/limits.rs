@@ -26,6 +26,9 @@ pub(crate) const PAGE_MESSAGES: u16 = 200;
 pub const TEXT_BYTES: u32 = 4 * 1024 * 1024;
 /// Chats whose position is kept.
 pub const CHATS: usize = 16 * 1024;
+/// Chats whose SYNC is written behind HELLO in one piece, and nothing read meanwhile: the answers to so many
+/// lie in any socket's buffer. The others follow WELCOME.
+pub(crate) const OPENING_CHATS: usize = 512;
 /// Bytes read from the socket, or from a file, at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
 /// Pieces of fetched media, of up to 64 KiB, that wait to be written to their file.
@@ -40,3 +43,27 @@ pub(crate) const HELLO_BYTES: usize = 2 * 1024;
 pub(crate) const REQUEST_BYTES: usize = 4 * 1024;
 /// Bytes of a PING's payload.
 pub(crate) const PING_BYTES: usize = 64;
+/// Messages that a [`crate::Steady`] keeps until they are confirmed. A sender beyond it waits.
+pub const UNSENT_MESSAGES: usize = 1000;
+/// Bytes of the texts among them. A sender beyond it waits.
+pub const UNSENT_BYTES: usize = 16 * 1024 * 1024;
+/// News that wait for [`crate::NewsFeed::next`], besides the [`EVENT_BYTES`] of the connection behind it.
+pub const NEWS: usize = 16;
+/// Steps that are kept for a storage that fails; more are made one.
+pub(crate) const CHANGES: usize = 4096;
+/// How long positions may wait to be saved: so much is told again after a crash, at most.
+pub const POSITIONS_SAVED: Duration = Duration::from_millis(200);
+/// Bytes of steps behind which a file of them is written anew.
+pub const JOURNAL_BYTES: u64 = 1024 * 1024;
+/// The largest file of steps that is read in.
+pub const JOURNAL_MOST: u64 = 256 * 1024 * 1024;
+/// The pause behind the first lost connection; each further one is twice as long.
+pub const BACKOFF_FIRST: Duration = Duration::from_millis(500);
+/// The longest pause between tries, unless the server wants a longer one.
+pub const BACKOFF_MOST: Duration = Duration::from_secs(30);
+/// The longest pause that a server can ask for.
+pub const RETRY_MOST: Duration = Duration::from_secs(3600);
+/// A connection that lasts so long is a good one: the pauses begin anew behind it.
+pub const STABLE_TIME: Duration = Duration::from_secs(10);
+/// Addresses of one server.
+pub const ADDRESSES: usize = 16;

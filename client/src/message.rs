@@ -160,7 +160,7 @@ impl MediaRef {
         }
     }
 
-    fn weight(&self) -> usize {
+    pub(crate) fn weight(&self) -> usize {
         size_of::<Self>() + self.mime.len() + self.name.len()
     }
 }

@@ -60,6 +60,15 @@ impl Outgoing {
         Outgoing { target, nonce: 0, reply_to: 0, name, body: Body::Reference(media) }
     }
 
+    /// Bytes of what it holds of variable length.
+    pub(crate) fn weight(&self) -> usize {
+        let body = match &self.body {
+            Body::Text(text) => text.len(),
+            Body::Reference(media) => media.weight(),
+        };
+        self.name.len() + body
+    }
+
     /// TO and the content behind it.
     pub(crate) fn encode(&self, nonce: u64, max_text: u32) -> Result<Vec<u8>, Error> {
         let mut bytes = to(&self.target, nonce, self.reply_to, &self.name)?;

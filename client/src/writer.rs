@@ -43,9 +43,14 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(socket: OwnedWriteHalf, shared: Arc<Shared>) -> (mpsc::Sender<Outbound>, Self) {
+    /// `first` goes out before all else.
+    pub(crate) fn new(
+        socket: OwnedWriteHalf,
+        shared: Arc<Shared>,
+        first: Vec<u8>,
+    ) -> (mpsc::Sender<Outbound>, Self) {
         let (sender, queue) = mpsc::channel(WRITE_QUEUE);
-        (sender, Writer { socket, queue, shared, buffer: Vec::new() })
+        (sender, Writer { socket, queue, shared, buffer: first })
     }
 
     pub(crate) async fn run(mut self) {
@@ -54,6 +59,7 @@ impl Writer {
     }
 
     async fn write_all(&mut self) -> Result<(), End> {
+        self.flush().await?;
         loop {
             let item = tokio::select! {
                 biased;

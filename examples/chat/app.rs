@@ -4,6 +4,7 @@ use crate::commands::{Command, HELP, parse};
 use crate::render;
 use crate::screen::Screen;
 use crate::state::State;
+use chatwire_client::frame::{Create, Invite, Remove};
 use chatwire_client::{Client, Download, Error, MediaRef, Outgoing, OutgoingFile, Sending, Target};
 use indicatif::ProgressBar;
 use std::path::{Path, PathBuf};
@@ -96,6 +97,25 @@ impl App {
             Command::Leave => self.leave().await,
             Command::Rooms => self.rooms().await,
             Command::Who => self.who().await,
+            Command::Message(user, text) => {
+                let sending = self.client.start(Outgoing::text(Target::User(user), text)).await?;
+                let _ = unconfirmed.send(sending).await;
+                Ok(())
+            }
+            Command::Create(title) => {
+                let group = self.client.request(Create { req: 0, title: &title }).await?;
+                self.state.entered_group(group.chat, &title);
+                self.screen.say(&format!("You are in the group {}.", render::line(&title)));
+                Ok(())
+            }
+            Command::Invite(user) => {
+                let chat = self.state.current();
+                self.client.request(Invite { req: 0, chat, user: &user }).await.map(drop)
+            }
+            Command::Remove(user) => {
+                let chat = self.state.current();
+                self.client.request(Remove { req: 0, chat, user: &user }).await.map(drop)
+            }
             Command::Send(path) => self.send(path).await,
             Command::Save(number, folder) => self.save(number, &folder).await,
             Command::History(count) => self.history(count).await,
@@ -235,7 +255,7 @@ impl Drop for Cleared {
 }
 
 /// `clip.mp4`, `clip (2).mp4`, …
-fn numbered(name: &str, attempt: u32) -> String {
+pub(crate) fn numbered(name: &str, attempt: u32) -> String {
     match name.rsplit_once('.') {
         _ if attempt == 1 => name.to_owned(),
         Some((stem, extension)) if !stem.is_empty() => format!("{stem} ({attempt}).{extension}"),

@@ -14,6 +14,8 @@ What you type is said to the current chat. A line that begins with / is a comman
   /who                list who is in the current chat
   /send file          send a file: MP3, MP4 and pictures go as what they are
   /save n [folder]    save media number n
+  /msg user text      write to a user
+  /create title       make a group; /invite user and /remove user change who is in it
   /history [n]        show the last n messages (20)
   /quit               leave";
 
@@ -26,6 +28,10 @@ pub(crate) enum Command {
     Leave,
     Rooms,
     Who,
+    Message(String, String),
+    Create(String),
+    Invite(String),
+    Remove(String),
     Send(PathBuf),
     Save(usize, PathBuf),
     History(u16),
@@ -49,6 +55,11 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         "leave" => Command::Leave,
         "rooms" => Command::Rooms,
         "who" => Command::Who,
+        "msg" => return message(rest),
+        "create" | "invite" | "remove" if rest.is_empty() => return Err(format!("Which? /{word} name")),
+        "create" => Command::Create(rest.to_owned()),
+        "invite" => Command::Invite(rest.to_owned()),
+        "remove" => Command::Remove(rest.to_owned()),
         "send" if rest.is_empty() => return Err("Which file? /send file".to_owned()),
         "send" => Command::Send(rest.into()),
         "save" => return save(rest),
@@ -61,6 +72,15 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
         "quit" => Command::Quit,
         _ => return Err(format!("There is no command /{word}. /help lists them.")),
     })
+}
+
+fn message(rest: &str) -> Result<Command, String> {
+    match rest.split_once(char::is_whitespace) {
+        Some((user, text)) if !text.trim().is_empty() => {
+            Ok(Command::Message(user.to_owned(), text.trim().to_owned()))
+        }
+        _ => Err("To whom, and what? /msg user text".to_owned()),
+    }
 }
 
 fn save(rest: &str) -> Result<Command, String> {

@@ -2,24 +2,31 @@
 //!
 //! Run: `cargo run --release --example chat [-- --addr 127.0.0.1:8000 --name ann --timezone Asia/Tokyo]`
 //!
+//! You will see your chats on the left, and what others say on the right, with the time where you are. What you
+//! type is said to the current chat: at first that is the one with the assistant, who answers. F1 lists the keys
+//! and commands; `/quit` and Ctrl-C leave. When the connection breaks it comes back, and nothing is lost; with
+//! `--keep FILE` it also knows its place the next time.
+//!
 //! `--register` makes an account of your name, and `--login` comes back to it: you are asked for the password, or
-//! it is the first line of what is piped in. With `--token-file FILE` you need neither the next time.
+//! it is the first line of what is piped in. With `--keep FILE` you need neither the next time.
 //!
-//! You will see who you are, and then what others say, with the time where you are. What you type is said to
-//! the current chat: at first that is the one with the assistant, who answers. `/help` lists the commands,
-//! `/quit`, the end of the input and Ctrl-C leave. It works in a pipe too: `echo hello | … --example chat`.
+//! In a pipe it is plain lines: `echo hello | cargo run --example chat`. That way it does not reconnect.
 //!
-//! `main` joins the parts: `commands` says what a line means, `app` does it, `render` makes text of what
-//! comes, `screen` prints it around the progress bars, `state` is what they share. It does not reconnect.
+//! `main` joins the parts: `commands` says what a line means, `render` makes text of what comes. `tui` is the
+//! full screen. In a pipe `app` does what the lines say, `screen` prints, `state` is what they share.
 
 mod app;
 mod commands;
 mod render;
 mod screen;
 mod state;
+mod tui;
 
 use app::App;
-use chatwire_client::{Client, End, Error, Event, Events, Login, Options};
+use chatwire_client::{
+    Change, Client, End, Error, Event, Events, FileStorage, Identity, Login, MemoryStorage, Options, Secret,
+    Setup, Storage, Welcome,
+};
 use chrono_tz::Tz;
 use clap::Parser;
 use screen::Screen;
@@ -47,21 +54,31 @@ struct Arguments {
     /// Your time zone, such as Asia/Tokyo; if it is not given it is the system's.
     #[arg(long)]
     timezone: Option<String>,
-    /// A file to keep a token in, so that you come back as the same user.
+    /// A file to keep your place in, so that you come back as the same user.
     #[arg(long)]
-    token_file: Option<PathBuf>,
+    keep: Option<PathBuf>,
     /// Make an account of your name. The password is asked for, or is the first line of standard input.
     #[arg(long, requires = "name")]
     register: bool,
     /// Log in with the password of your account, also if the file has a token.
     #[arg(long, requires = "name", conflicts_with = "register")]
     login: bool,
+    /// Plain lines, though there is a terminal.
+    #[arg(long)]
+    plain: bool,
 }
 
 #[tokio::main]
 async fn main() -> ExitCode {
     let screen = Screen::new();
-    match run(Arguments::parse(), &screen).await {
+    let arguments = Arguments::parse();
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    let ran = if is_terminal && !arguments.plain {
+        full_screen(arguments).await
+    } else {
+        run(arguments, &screen).await
+    };
+    match ran {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             screen.complain(&render::error(&error));
@@ -70,15 +87,42 @@ async fn main() -> ExitCode {
     }
 }
 
+async fn full_screen(arguments: Arguments) -> Result<(), Error> {
+    let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
+    let has_password = password.is_some();
+    let options = options(&arguments, password);
+    let zone = options.timezone.parse().unwrap_or(Tz::UTC);
+    let addr = arguments.addr.clone();
+    let setup = match storage(&arguments, has_password)? {
+        Some(storage) => Setup::new(addr, options, storage),
+        None => Setup::new(addr, options, MemoryStorage::default()),
+    };
+    tui::run(setup, zone).await
+}
+
 async fn run(arguments: Arguments, screen: &Screen) -> Result<(), Error> {
     // Before anything else reads the input.
     let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
     let mut lines = read_lines();
-    let options = options(&arguments, password, screen, &mut lines).await;
+    let has_password = password.is_some();
+    let mut options = options(&arguments, password);
+    let mut storage = storage(&arguments, has_password)?;
+    let kept = storage.as_mut().map(Storage::load).transpose().map_err(|error| not_kept(&error))?;
+    let known = kept.and_then(|kept| kept.identity).filter(|known| !known.token.reveal().is_empty());
+    if let Some(known) = &known {
+        options.login = Login::Token(known.token.clone());
+    }
+    if arguments.name.is_none() && known.is_none() && std::io::stdin().is_terminal() {
+        screen.say("Your name? (Enter alone: a guest without one)");
+        lines.recv().await.unwrap_or_default().trim().clone_into(&mut options.name);
+    }
+    let is_guest = known.as_ref().map_or(matches!(options.login, Login::Guest), |known| known.guest);
     let zone = options.timezone.parse().unwrap_or(Tz::UTC);
     let (client, events) = Client::connect(&arguments.addr, options).await?;
     let me = client.welcome();
-    keep_token(&arguments, me.token.reveal(), screen);
+    if let Some(storage) = &mut storage {
+        keep(storage, me, is_guest)?;
+    }
     screen.say(&format!("You are {}. /help lists the commands.", render::line(&me.user_name)));
 
     let state = Arc::new(State::new(me, zone));
@@ -115,28 +159,15 @@ fn ended(end: Option<End>) -> Result<(), Error> {
     }
 }
 
-async fn options(
-    arguments: &Arguments,
-    password: Option<String>,
-    screen: &Screen,
-    lines: &mut mpsc::Receiver<String>,
-) -> Options {
+fn options(arguments: &Arguments, password: Option<String>) -> Options {
     let system = || iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
     let timezone = arguments.timezone.clone().unwrap_or_else(system);
-    let login = match (password, kept_token(arguments)) {
-        (Some(password), _) if arguments.register => Login::Register(password.into()),
-        (Some(password), _) => Login::Password(password.into()),
-        (None, Some(token)) => Login::Token(token.into()),
-        (None, None) => Login::Guest,
+    let login = match password {
+        Some(password) if arguments.register => Login::Register(password.into()),
+        Some(password) => Login::Password(password.into()),
+        None => Login::Guest,
     };
-    let name = match (&arguments.name, &login) {
-        (Some(name), _) => name.clone(),
-        (None, Login::Guest) if std::io::stdin().is_terminal() => {
-            screen.say("Your name? (Enter alone: a guest without one)");
-            lines.recv().await.unwrap_or_default().trim().to_owned()
-        }
-        _ => String::new(),
-    };
+    let name = arguments.name.clone().unwrap_or_default();
     let device = "chat example".to_owned();
     Options { timezone, name, login, device, reply_references: true, ..Options::default() }
 }
@@ -153,22 +184,36 @@ fn read_password() -> Result<String, Error> {
     Ok(password.trim_end_matches(['\r', '\n']).to_owned())
 }
 
-fn kept_token(arguments: &Arguments) -> Option<String> {
-    let token = std::fs::read_to_string(arguments.token_file.as_ref()?).ok()?;
-    Some(token.trim().to_owned()).filter(|token| !token.is_empty())
+/// Where the place is kept. Who gives a password wants to log in with it, whatever token is there.
+fn storage(arguments: &Arguments, has_password: bool) -> Result<Option<FileStorage>, Error> {
+    let Some(path) = &arguments.keep else { return Ok(None) };
+    let mut storage = FileStorage::open(path).map_err(|error| not_kept(&error))?;
+    if has_password {
+        let known = storage.load().map_err(|error| not_kept(&error))?.identity;
+        let known = known.map(|known| Identity { token: Secret::default(), ..known });
+        storage.save(&[Change::Identity(known)]).map_err(|error| not_kept(&error))?;
+    }
+    Ok(Some(storage))
 }
 
-/// A token is as good as a password: nobody else may read it.
-fn keep_token(arguments: &Arguments, token: &str, screen: &Screen) {
-    let Some(path) = arguments.token_file.as_ref().filter(|_| !token.is_empty()) else { return };
-    let mut options = std::fs::OpenOptions::new();
-    options.write(true).create(true).truncate(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let kept = options.open(path).and_then(|mut file| std::io::Write::write_all(&mut file, token.as_bytes()));
-    if let Err(error) = kept {
-        screen.complain(&format!("The token was not kept in {}: {error}", path.display()));
+fn not_kept(error: &std::io::Error) -> Error {
+    Error::Storage(error.into())
+}
+
+/// Without reconnecting the token is all that is kept.
+fn keep(storage: &mut FileStorage, me: &Welcome, guest: bool) -> Result<(), Error> {
+    if me.token.reveal().is_empty() {
+        return Ok(());
     }
+    let identity = Identity {
+        user: me.user,
+        user_name: me.user_name.clone(),
+        home: me.home,
+        epoch: me.epoch,
+        token: me.token.clone(),
+        guest,
+    };
+    storage.save(&[Change::Identity(Some(identity))]).map_err(|error| not_kept(&error))
 }
 
 /// Standard input, line by line. Its thread may stay behind in a read: the program's end ends it.

@@ -16,6 +16,11 @@ pub(crate) fn text(text: &str) -> String {
     lines.join("\n      ")
 }
 
+/// The same, without setting it in: for a window, which does so itself.
+pub(crate) fn lines(text: &str) -> String {
+    text.lines().map(line).collect::<Vec<_>>().join("\n")
+}
+
 /// The same, on one line.
 pub(crate) fn line(text: &str) -> String {
     text.chars().map(|c| if is_obeyed(c) { '\u{FFFD}' } else { c }).collect()
@@ -64,32 +69,45 @@ fn content(message: &Message, state: &State) -> String {
     }
 }
 
-/// `[3] video clip.mp4 1.2 MB - /save 3`
 fn media(media: &MediaRef, name: &str, state: &State) -> String {
+    let named = named(media, name);
+    label(&named, state.number(&named))
+}
+
+/// Media with the name that its message gives it, unless it has one of its own.
+pub(crate) fn named(media: &MediaRef, name: &str) -> MediaRef {
     let mut named = media.clone();
     if named.name.is_empty() {
         name.clone_into(&mut named.name);
     }
-    let number = state.number(&named);
+    named
+}
+
+/// `[3] video clip.mp4 1.2 MB - /save 3`
+pub(crate) fn label(media: &MediaRef, number: usize) -> String {
     let kind = match media.kind {
         MediaKind::Voice => "voice",
         MediaKind::Video => "video",
         MediaKind::Image => "picture",
         MediaKind::File => "file",
     };
-    let name = if named.name.is_empty() { String::new() } else { format!("{} ", line(&named.name)) };
+    let name = if media.name.is_empty() { String::new() } else { format!("{} ", line(&media.name)) };
     format!("[{number}] {kind} {name}{} - /save {number}", size(media.size))
 }
 
 fn member(member: &Member, state: &State) -> String {
-    let what = match member.change {
+    let place = state.elsewhere(member.chat).map(|name| format!(" ({})", line(&name))).unwrap_or_default();
+    format!("* {} {}{place}", line(&member.user_name), change(member.change))
+}
+
+/// What became of a member.
+pub(crate) fn change(change: u8) -> &'static str {
+    match change {
         1 => "came",
         2 => "left",
         3 => "was invited",
         _ => "was removed",
-    };
-    let place = state.elsewhere(member.chat).map(|name| format!(" ({})", line(&name))).unwrap_or_default();
-    format!("* {} {what}{place}", line(&member.user_name))
+    }
 }
 
 pub(crate) fn presence(presence: u8) -> &'static str {
@@ -101,7 +119,7 @@ pub(crate) fn presence(presence: u8) -> &'static str {
 }
 
 /// `1.2 MB`
-fn size(bytes: u64) -> String {
+pub(crate) fn size(bytes: u64) -> String {
     const UNITS: [&str; 4] = ["kB", "MB", "GB", "TB"];
     if bytes < 1000 {
         return format!("{bytes} bytes");
@@ -148,6 +166,7 @@ pub(crate) fn error(error: &Error) -> String {
         }
         Some(Code::Forbidden) => "You may not do that here.",
         Some(Code::NotFound) => "There is no such thing here.",
+        Some(Code::Unsupported) => "The server cannot do that yet.",
         Some(Code::Conflict) => "That name cannot be had.",
         Some(Code::TooLarge) => "That is too large.",
         Some(Code::BadMedia) => "The file is not what it looks like.",

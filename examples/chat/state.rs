@@ -62,6 +62,12 @@ impl State {
         inner.names.insert(room.chat, room.room.clone());
     }
 
+    pub(crate) fn entered_group(&self, chat: u64, title: &str) {
+        let mut inner = self.lock();
+        inner.current = chat;
+        inner.names.insert(chat, title.to_owned());
+    }
+
     pub(crate) fn left(&self, chat: u64) {
         let mut inner = self.lock();
         inner.current = self.home;

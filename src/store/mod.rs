@@ -357,8 +357,8 @@ pub struct Synced {
 
 /// Takes what came of the ops, in their order.
 pub trait Consumer: Send + std::marker::Sync {
-    /// Takes one batch, which is durable, and leaves `batch` empty. Called on the store's writing thread, so
-    /// it must neither block nor ask the store to wait.
+    /// Takes one batch, which is durable, and leaves `batch` empty. Called on the store's writing thread or
+    /// within [`Store::carry_out`], so it must neither block nor ask the store to wait.
     fn committed(&self, batch: &mut Vec<Committed>);
 
     /// Whether the user has a connection, as far as what was committed tells. An [`Op::Departed`] of one who
@@ -372,6 +372,14 @@ pub trait Consumer: Send + std::marker::Sync {
 pub trait Store: Send + std::marker::Sync {
     /// Queues a change. Its outcome goes to the [`Consumer`], always: also when the store has failed.
     fn submit(&self, op: Op);
+
+    /// Queues a change that [`Store::carry_out`] follows, from the same thread and without anything in between
+    /// that waits.
+    fn bring(&self, op: Op);
+
+    /// Sees to what was brought. May carry it out before it returns, where that takes no longer than to wake
+    /// another thread.
+    fn carry_out(&self);
 
     /// Random since the data was made or restored.
     fn epoch(&self) -> u64;

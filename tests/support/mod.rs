@@ -8,6 +8,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod peer;
+pub mod proxy;
 pub mod random;
 mod server;
 

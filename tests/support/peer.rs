@@ -302,7 +302,7 @@ impl Peer {
         self.send(Leave { req, chat: u64::MAX });
         loop {
             match self.next() {
-                Frame::Error(error) => return assert_eq!(error.ref_, req.into(), "{error:?}"),
+                Frame::Error(error) => return assert_eq!(error.ref_, u64::from(req), "{error:?}"),
                 frame if may_come(&frame) => sees(&frame),
                 other => panic!("{other:?}"),
             }
@@ -370,6 +370,16 @@ impl Peer {
         assert_eq!((page.req, page.chat), (req, wanted.chat));
         let messages = (0..page.count).map(|_| self.next_message()).collect();
         (page, messages)
+    }
+
+    /// SEARCH: whether there is more, and the messages.
+    #[track_caller]
+    pub fn search(&mut self, wanted: Search<'_>) -> (bool, Vec<Message>) {
+        let req = self.req();
+        self.send(Search { req, ..wanted });
+        let page: SearchPage = self.expect();
+        assert_eq!(page.req, req);
+        (page.more == 1, (0..page.count).map(|_| self.next_message()).collect())
     }
 
     #[track_caller]

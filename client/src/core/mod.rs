@@ -5,27 +5,36 @@
 //! then take [`Core::take_urgent`], which goes out before all that waits, but inside no unit. When the
 //! connection ends, for whatever reason, call [`Core::finish`] once; nothing waits afterwards.
 
+mod backoff;
 mod heartbeat;
+mod journey;
 mod nonces;
+mod outbox;
 mod pending;
 mod positions;
 #[cfg(test)]
 mod tests;
+mod told;
+#[cfg(test)]
+mod told_tests;
 mod units;
 
 pub(crate) use heartbeat::{Beat, Heartbeat};
+pub(crate) use journey::{Attempt, Greeted, Journey, Step};
 pub(crate) use nonces::Nonces;
+pub(crate) use outbox::Next;
 pub(crate) use pending::{Ask, Piece, Waiting};
+pub(crate) use told::{Known, Listener, Told};
 
 use crate::error::{End, Error, Refusal};
 use crate::event::Event;
 use crate::limits::{PING_BYTES, URGENT_BYTES};
 use crate::message::Message;
-use crate::request::Answer;
+use crate::request::{Answer, Joined};
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, Frame, HEADER_LEN, Payload, VERSION};
-use pending::{Asked, Note, Pending, Transfer};
-use positions::{Positions, Verdict};
+use pending::{Asked, Note, Pending, Sent, Transfer};
+use positions::{Positions, Standing, Verdict};
 use tokio::sync::mpsc;
 use units::{Unit, Units};
 
@@ -33,13 +42,20 @@ const _: () = assert!(VERSION == 1, "another version has other rules");
 
 /// MEMBER's `change`: left, removed.
 const ENDED: [u8; 2] = [2, 4];
+/// JOIN's flag: the user stays in the connection's former room.
+const STAY: u8 = 1;
+/// The room that everybody is in.
+const EVERYBODY: &str = "all";
 /// An answer's type is its request's and this.
 const ANSWER: u8 = 0x80;
+
+/// A position, and a chat that was left.
+type Before = (Option<u64>, Option<u64>);
 
 /// What is to be handed on, before the next event is looked at.
 #[derive(Debug)]
 pub(crate) enum Delivery {
-    Event(Event),
+    Told(Told),
     /// If nobody takes it any more, call [`Core::abandon`].
     Piece {
         transfer: u32,
@@ -53,6 +69,9 @@ pub(crate) enum Delivery {
 pub(crate) struct Core {
     user: u64,
     live: bool,
+    listener: Listener,
+    /// The room that this connection joined last and would leave by another JOIN.
+    room: Option<u64>,
     nonces: Nonces,
     positions: Positions,
     pending: Pending,
@@ -64,10 +83,13 @@ pub(crate) struct Core {
 }
 
 impl Core {
-    pub(crate) fn new(user: u64, live: bool, nonces: Nonces) -> Self {
+    /// Before WELCOME; see [`Core::opening`] and [`Core::welcomed`].
+    pub(crate) fn new(live: bool, listener: Listener, nonces: Nonces) -> Self {
         Core {
-            user,
+            user: 0,
             live,
+            listener,
+            room: None,
             nonces,
             positions: Positions::default(),
             pending: Pending::default(),
@@ -78,11 +100,42 @@ impl Core {
         }
     }
 
-    /// Takes a message's name, and waits for its STATUS. `nonce` 0: makes one.
+    /// What is pipelined behind HELLO: the rooms entered again, and a SYNC for each chat whose position is known.
+    pub(crate) fn opening(&mut self, known: &[Known]) -> Result<Vec<u8>, Error> {
+        for chat in known {
+            self.resume(chat).map_err(Error::Invalid)?;
+        }
+        Ok(std::mem::take(&mut self.urgent))
+    }
+
+    fn resume(&mut self, known: &Known) -> Result<(), &'static str> {
+        if !known.room.is_empty() {
+            let req = self.pending.number();
+            self.urge(&frame::Join { req, room: &known.room, flags: STAY });
+            let note = Note::Join { stay: true, was: known.chat };
+            self.pending.asked.insert(req, Asked { kind: kind::JOIN, waiting: None, note });
+        }
+        match known.pos {
+            Some(pos) => {
+                self.positions.resume(known.chat, pos)?;
+                self.catch_up(known.chat, pos)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// WELCOME came.
+    pub(crate) fn welcomed(&mut self, user: u64) {
+        self.user = user;
+    }
+
+    /// Takes a message's name, and waits for its STATUS. `nonce` 0: makes one. `whole`: whoever listens can
+    /// make the message from its STATUS, so that it need not come again.
     pub(crate) fn send(
         &mut self,
         nonce: u64,
         unix_ms: u64,
+        whole: bool,
         waiting: Waiting<frame::Status>,
     ) -> Result<u64, Error> {
         self.alive()?;
@@ -90,7 +143,7 @@ impl Core {
         if self.pending.sends.contains_key(&nonce) {
             return Err(Error::NonceInFlight(nonce));
         }
-        self.pending.sends.insert(nonce, waiting);
+        self.pending.sends.insert(nonce, Sent { waiting, whole });
         Ok(nonce)
     }
 
@@ -178,30 +231,35 @@ impl Core {
             Unit::Open => Ok(None),
             Unit::Message(message) => self.message(message),
             Unit::Page(req, page) => self.answer(req, kind::HISTORY_PAGE, Answer::History(page)),
+            Unit::Found(req, found) => self.answer(req, kind::SEARCH_PAGE, Answer::Found(found)),
             Unit::Frame(frame) => self.frame(frame),
         }
     }
 
     fn message(&mut self, message: Message) -> Result<Option<Delivery>, End> {
         match self.positions.from(message.chat, message.seq)? {
-            Verdict::Take => Ok(Some(Delivery::Event(Event::Message(message)))),
+            Verdict::Take => Ok(Some(Delivery::Told(Told::Event(Event::Message(message))))),
             Verdict::Ignore => Ok(None),
-            Verdict::Gap { after } => self.catch_up(message.chat, after),
+            Verdict::Gap { after } => {
+                self.catch_up(message.chat, after)?;
+                Ok(None)
+            }
         }
     }
 
-    fn catch_up(&mut self, chat: u64, after: u64) -> Result<Option<Delivery>, End> {
+    /// Has a chat's messages come from a position on.
+    pub(crate) fn catch_up(&mut self, chat: u64, after: u64) -> Result<(), &'static str> {
         let req = self.pending.number();
         self.positions.sync_sent(chat)?;
         self.urge(&frame::Sync { req, chat, after });
         let asked = Asked { kind: kind::SYNC, waiting: None, note: Note::Sync { chat, after } };
         self.pending.asked.insert(req, asked);
-        Ok(None)
+        Ok(())
     }
 
     fn frame(&mut self, frame: Frame<'_>) -> Result<Option<Delivery>, End> {
         let event = match frame {
-            Frame::Status(status) => return Ok(self.status(status)),
+            Frame::Status(status) => return self.status(status),
             Frame::Error(error) => return Ok(self.refused(&error)),
             Frame::Ping(ping) => return Ok(self.pong(ping.bytes)),
             Frame::Pong(pong) => {
@@ -222,15 +280,38 @@ impl Core {
                 };
             }
         };
-        Ok(Some(Delivery::Event(event)))
+        Ok(Some(Delivery::Told(Told::Event(event))))
     }
 
-    fn status(&mut self, status: frame::Status) -> Option<Delivery> {
-        self.positions.status(status.chat, status.seq);
-        if let Some(waiting) = self.pending.sends.remove(&status.nonce) {
-            waiting.resolve(Ok(status));
+    fn status(&mut self, status: frame::Status) -> Result<Option<Delivery>, End> {
+        let sent = self.pending.sends.remove(&status.nonce);
+        let (chat, seq) = (status.chat, status.seq);
+        let whole = sent.as_ref().is_some_and(|sent| sent.whole);
+        let in_place = match self.positions.standing(chat, seq) {
+            Standing::Next if whole || self.listener == Listener::Program => {
+                self.positions.status(chat, seq);
+                true
+            }
+            // Who listens for every message gets this one too, and has a place in the chat from it on.
+            Standing::Next => {
+                self.catch_up(chat, seq.saturating_sub(1))?;
+                false
+            }
+            Standing::Unknown if self.live && self.listener == Listener::Steady => {
+                self.catch_up(chat, seq.saturating_sub(1))?;
+                false
+            }
+            Standing::Unknown | Standing::Elsewhere => false,
+        };
+        if let Some(sent) = sent {
+            sent.waiting.resolve(Ok(status.clone()));
         }
-        None
+        Ok(self.tell(Told::Stored { status, in_place }))
+    }
+
+    /// Only who keeps a place wants to know more than the events.
+    fn tell(&self, told: Told) -> Option<Delivery> {
+        (self.listener == Listener::Steady).then_some(Delivery::Told(told))
     }
 
     fn pong(&mut self, bytes: &[u8]) -> Option<Delivery> {
@@ -243,7 +324,7 @@ impl Core {
 
     fn member(&mut self, member: frame::Member<'_>) -> Event {
         if member.user == self.user && ENDED.contains(&member.change) {
-            self.positions.forget(member.chat);
+            self.forget(member.chat);
         }
         Event::Member(member.into())
     }
@@ -253,14 +334,20 @@ impl Core {
         if asked.kind + ANSWER != kind {
             return Err("an answer to another request than was asked".into());
         }
+        let mut told = None;
         match (&answer, asked.note) {
             (Answer::Synced(synced), Note::Sync { chat, after }) => {
-                self.positions.synced(chat, after, synced.first_seq)?;
+                let pos = self.positions.synced(chat, after, synced.first_seq)?;
+                told = self.tell(Told::Synced { chat, after, pos });
             }
-            (Answer::Joined(joined), _) if self.live && joined.new_member => {
-                self.positions.joined(joined.chat, joined.last_seq)?;
+            (Answer::Joined(joined), Note::Join { stay, was }) => {
+                let (pos, left) = self.joined(joined, stay, was)?;
+                told = self.tell(Told::Joined { joined: joined.clone(), pos, left });
             }
-            (Answer::Left(left), _) => self.positions.forget(left.chat),
+            (Answer::Left(left), _) => {
+                self.forget(left.chat);
+                told = self.tell(Told::Left { chat: left.chat });
+            }
             // One that was abandoned meanwhile gets no transfer: its CANCEL is under way.
             (Answer::FetchReady(ready), Note::Fetch { offset, length, pieces })
                 if asked.waiting.is_some() =>
@@ -272,7 +359,36 @@ impl Core {
         if let Some(waiting) = asked.waiting {
             waiting.resolve(Ok(answer));
         }
-        Ok(None)
+        Ok(told)
+    }
+
+    /// The user is in a room; gives the position if the answer is one, and the room that the user has left.
+    fn joined(&mut self, joined: &Joined, stay: bool, was: u64) -> Result<Before, &'static str> {
+        // Behind it a SYNC from an earlier position may be under way.
+        let is_position = self.live && joined.new_member && !self.positions.is_syncing(joined.chat);
+        if is_position {
+            self.positions.joined(joined.chat, joined.last_seq)?;
+        }
+        let former = self.room.replace(joined.chat);
+        if joined.room == EVERYBODY {
+            // Nobody leaves it.
+            self.room = None;
+        }
+        let left = match former {
+            _ if was != 0 => Some(was),
+            former if !stay => former,
+            _ => None,
+        };
+        let left = left.filter(|left| *left != joined.chat);
+        if let Some(left) = left {
+            self.positions.forget(left);
+        }
+        Ok((is_position.then_some(joined.last_seq), left))
+    }
+
+    fn forget(&mut self, chat: u64) {
+        self.positions.forget(chat);
+        self.room.take_if(|room| *room == chat);
     }
 
     fn begin_transfer(&mut self, req: u32, transfer: Transfer) {
@@ -306,9 +422,9 @@ impl Core {
         }
         match error.about {
             kind::TEXT..=0x1F | kind::TO => {
-                if let Some(waiting) = self.pending.sends.remove(&error.ref_) {
-                    waiting.resolve(Err(Error::Refused(refusal)));
-                    return None;
+                if let Some(sent) = self.pending.sends.remove(&error.ref_) {
+                    sent.waiting.resolve(Err(Error::Refused(refusal.clone())));
+                    return self.tell(Told::Refused { nonce: error.ref_, refusal });
                 }
             }
             kind::JOIN..=0x6F => {
@@ -324,24 +440,33 @@ impl Core {
             _ => {}
         }
         // A fatal one is told as the connection's end.
-        (!refusal.is_fatal()).then_some(Delivery::Event(Event::ServerError(refusal)))
+        (!refusal.is_fatal()).then_some(Delivery::Told(Told::Event(Event::ServerError(refusal))))
     }
 
     fn request_refused(&mut self, asked: Asked, refusal: Refusal) -> Option<Delivery> {
-        let automatic = asked.waiting.is_none();
         if let Note::Sync { chat, .. } = asked.note {
             self.positions.sync_refused(chat);
-            if automatic && refusal.code() == Some(Code::NotFound) {
-                // The position was never given: the chat, or the server's data, is another.
-                self.positions.forget(chat);
-            }
         }
-        match asked.waiting {
-            Some(waiting) => waiting.resolve(Err(Error::Refused(refusal))),
-            None if asked.kind == kind::SYNC => return Some(Delivery::Event(Event::ServerError(refusal))),
-            None => {}
+        match (asked.waiting, asked.note) {
+            (Some(waiting), _) => waiting.resolve(Err(Error::Refused(refusal))),
+            (None, Note::Sync { chat, .. } | Note::Join { was: chat, .. }) => {
+                return Some(self.lost(chat, refusal));
+            }
+            (None, _) => {}
         }
         None
+    }
+
+    /// The client's own SYNC or JOIN was refused.
+    fn lost(&mut self, chat: u64, refusal: Refusal) -> Delivery {
+        // The position was never given, or the user is not in the chat any more.
+        if matches!(refusal.code(), Some(Code::NotFound | Code::Forbidden)) {
+            self.forget(chat);
+            if let Some(told) = self.tell(Told::Lost { chat, refusal: refusal.clone() }) {
+                return told;
+            }
+        }
+        Delivery::Told(Told::Event(Event::ServerError(refusal)))
     }
 
     fn urge<'a>(&mut self, frame: &impl Payload<'a>) {

@@ -33,8 +33,20 @@ impl<T> Waiting<T> {
 #[derive(Debug)]
 pub(crate) enum Note {
     Nothing,
-    Sync { chat: u64, after: u64 },
-    Fetch { offset: u64, length: u64, pieces: mpsc::Sender<Piece> },
+    Sync {
+        chat: u64,
+        after: u64,
+    },
+    /// `stay`: no room is left for it. `was`: the chat that the room was; 0: that is not known.
+    Join {
+        stay: bool,
+        was: u64,
+    },
+    Fetch {
+        offset: u64,
+        length: u64,
+        pieces: mpsc::Sender<Piece>,
+    },
 }
 
 /// A request that has no number yet.
@@ -57,6 +69,7 @@ impl Ask {
         within_request(bytes.len())?;
         let note = match (&frame, pieces) {
             (Frame::Sync(sync), _) => Note::Sync { chat: sync.chat, after: sync.after },
+            (Frame::Join(join), _) => Note::Join { stay: join.flags & 1 != 0, was: 0 },
             (Frame::Fetch(fetch), Some(pieces)) => {
                 Note::Fetch { offset: fetch.offset, length: fetch.length, pieces }
             }
@@ -77,6 +90,13 @@ pub(crate) struct Asked {
     pub(crate) note: Note,
 }
 
+/// A message without an answer.
+#[derive(Debug)]
+pub(crate) struct Sent {
+    pub(crate) waiting: Waiting<frame::Status>,
+    pub(crate) whole: bool,
+}
+
 /// A FETCH that was answered and is not over.
 #[derive(Debug)]
 pub(crate) struct Transfer {
@@ -88,7 +108,7 @@ pub(crate) struct Transfer {
 /// All that waits.
 #[derive(Debug, Default)]
 pub(crate) struct Pending {
-    pub(crate) sends: HashMap<u64, Waiting<frame::Status>>,
+    pub(crate) sends: HashMap<u64, Sent>,
     pub(crate) asked: HashMap<u32, Asked>,
     pub(crate) transfers: HashMap<u32, Transfer>,
     pings: VecDeque<(u64, Waiting<()>)>,
@@ -130,8 +150,8 @@ impl Pending {
     /// Fails all. Whoever reads a transfer's pieces sees their end.
     pub(crate) fn fail(&mut self, end: &End) {
         let error = || Error::Disconnected(end.clone());
-        for (_, waiting) in self.sends.drain() {
-            waiting.resolve(Err(error()));
+        for (_, sent) in self.sends.drain() {
+            sent.waiting.resolve(Err(error()));
         }
         for waiting in self.asked.drain().filter_map(|(_, asked)| asked.waiting) {
             waiting.resolve(Err(error()));

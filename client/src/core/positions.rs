@@ -24,6 +24,17 @@ pub(crate) enum Verdict {
     Gap { after: u64 },
 }
 
+/// Where a STATUS stands.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// The chat's position is not known.
+    Unknown,
+    /// It is the next one.
+    Next,
+    /// It was here already, or will come again.
+    Elsewhere,
+}
+
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Pos {
     #[default]
@@ -61,12 +72,32 @@ impl Positions {
         Ok(Verdict::Gap { after })
     }
 
+    /// What an earlier connection has left.
+    pub(crate) fn resume(&mut self, chat: u64, pos: u64) -> Result<(), &'static str> {
+        self.place(chat)?.pos = Pos::At(pos);
+        Ok(())
+    }
+
+    /// Whether an answer to SYNC is still to come.
+    pub(crate) fn is_syncing(&self, chat: u64) -> bool {
+        self.places.get(&chat).is_some_and(|place| place.syncing)
+    }
+
+    /// Where a STATUS stands, which moves nothing yet.
+    pub(crate) fn standing(&self, chat: u64, seq: u64) -> Standing {
+        match self.places.get(&chat) {
+            None => Standing::Unknown,
+            Some(Place { syncing: true, .. }) => Standing::Elsewhere,
+            Some(Place { pos: Pos::Unknown, .. }) => Standing::Unknown,
+            Some(Place { pos: Pos::At(pos), .. }) if pos.checked_add(1) == Some(seq) => Standing::Next,
+            Some(_) => Standing::Elsewhere,
+        }
+    }
+
     /// A STATUS came: it stands where the message would. A larger one is stored, and comes again.
     pub(crate) fn status(&mut self, chat: u64, seq: u64) {
-        let Some(place) = self.places.get_mut(&chat) else { return };
-        if let Pos::At(pos) = place.pos
-            && !place.syncing
-            && pos.checked_add(1) == Some(seq)
+        if self.standing(chat, seq) == Standing::Next
+            && let Some(place) = self.places.get_mut(&chat)
         {
             place.pos = Pos::At(seq);
         }
@@ -84,11 +115,11 @@ impl Positions {
         Ok(())
     }
 
-    /// SYNC's answer came: the messages behind `after` follow, as far as they are kept.
-    pub(crate) fn synced(&mut self, chat: u64, after: u64, first_seq: u64) -> Result<(), &'static str> {
-        let place = self.place(chat)?;
-        *place = Place { pos: Pos::At(after.max(first_seq.saturating_sub(1))), syncing: false };
-        Ok(())
+    /// SYNC's answer came: the messages behind `after` follow, as far as they are kept. Gives the position.
+    pub(crate) fn synced(&mut self, chat: u64, after: u64, first_seq: u64) -> Result<u64, &'static str> {
+        let pos = after.max(first_seq.saturating_sub(1));
+        *self.place(chat)? = Place { pos: Pos::At(pos), syncing: false };
+        Ok(pos)
     }
 
     /// SYNC was refused: the stream goes on where it stood.

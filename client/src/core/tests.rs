@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::message::Content;
-use crate::request::{Page, Request};
-use chatwire_codec::frame::{From_, History, HistoryPage, Status, Sync, Synced, Text};
+use crate::request::{Found, Page, Request};
+use chatwire_codec::frame::{From_, History, HistoryPage, Search, SearchPage, Status, Sync, Synced, Text};
 use chatwire_codec::{Decoder, Limits, MediaKind, header};
 use tokio::sync::oneshot;
 
@@ -21,7 +21,8 @@ struct Script {
 
 impl Script {
     fn new() -> Self {
-        let core = Core::new(ME, true, Nonces::new(0));
+        let mut core = Core::new(true, Listener::Program, Nonces::new(0));
+        core.welcomed(ME);
         Script { core, decoder: Decoder::client(Limits::default()) }
     }
 
@@ -52,7 +53,7 @@ impl Script {
 
     fn send(&mut self, nonce: u64) -> (u64, Answered<Status>) {
         let (waiting, answer) = Waiting::new(None);
-        (self.core.send(nonce, 1_000, waiting).expect("a free nonce"), answer)
+        (self.core.send(nonce, 1_000, true, waiting).expect("a free nonce"), answer)
     }
 
     fn ask<'a>(&mut self, request: impl Request<'a>) -> (u32, Answered<Answer>) {
@@ -75,7 +76,7 @@ fn from(chat: u64, seq: u64) -> Frame<'static> {
 
 fn taken(delivery: &Delivery) -> &Message {
     match delivery {
-        Delivery::Event(Event::Message(message)) => message,
+        Delivery::Told(Told::Event(Event::Message(message))) => message,
         other => panic!("no message: {other:?}"),
     }
 }
@@ -92,7 +93,7 @@ fn a_gap_is_filled_by_one_sync_and_each_message_comes_once() {
     assert_eq!(s.message(7), [] as [u64; 0]);
     assert_eq!(s.urgent(), encoded(&[Sync { req: 1, chat: CHAT, after: 4 }.into()]));
     assert_eq!(s.message(8), [] as [u64; 0]);
-    assert_eq!(s.urgent(), []);
+    assert_eq!(s.urgent(), [0_u8; 0]);
     s.frame(Synced { req: 1, chat: CHAT, first_seq: 1, last_seq: 8 });
     let caught_up: Vec<_> = (5..=9).flat_map(|seq| s.message(seq)).collect();
     assert_eq!(caught_up, [5, 6, 7, 8, 9]);
@@ -148,7 +149,7 @@ fn a_status_and_an_error_each_resolve_the_message_that_they_name() {
 fn a_nonce_in_flight_is_not_taken_twice_and_a_refused_one_is_free() {
     let mut s = Script::new();
     let (nonce, _answer) = s.send(99);
-    let again = s.core.send(nonce, 0, Waiting::new(None).0);
+    let again = s.core.send(nonce, 0, true, Waiting::new(None).0);
     assert!(matches!(again, Err(Error::NonceInFlight(99))));
     s.frame(error(Code::RateLimited, kind::TEXT, nonce));
     s.send(nonce);
@@ -158,7 +159,10 @@ fn a_nonce_in_flight_is_not_taken_twice_and_a_refused_one_is_free() {
 fn an_error_that_nobody_waits_for_is_an_event() {
     let mut s = Script::new();
     let deliveries = s.frame(error(Code::Internal, kind::TYPING, 0));
-    assert!(matches!(&deliveries[..], [Delivery::Event(Event::ServerError(_))]), "{deliveries:?}");
+    assert!(
+        matches!(&deliveries[..], [Delivery::Told(Told::Event(Event::ServerError(_)))]),
+        "{deliveries:?}"
+    );
 }
 
 #[test]
@@ -172,6 +176,23 @@ fn a_page_of_history_is_whole_or_not_there() {
     match answer.try_recv().expect("resolved") {
         Ok(Answer::History(Page { more: true, messages, .. })) => {
             assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [8, 9]);
+        }
+        other => panic!("no page: {other:?}"),
+    }
+    assert_eq!(s.core.positions(), [], "a page is no position");
+}
+
+#[test]
+fn a_page_of_a_search_has_messages_of_any_chat() {
+    let mut s = Script::new();
+    let (req, mut answer) = s.ask(Search { query: "hi", ..Search::default() });
+    s.frame(SearchPage { req, more: 1, count: 2 });
+    s.hear(&encoded(&[from(CHAT + 1, 3), Text { text: "hi" }.into()])).expect("a message of the page");
+    s.message(9);
+    match answer.try_recv().expect("resolved") {
+        Ok(Answer::Found(Found { more: true, messages })) => {
+            let places: Vec<_> = messages.iter().map(|m| (m.chat, m.seq)).collect();
+            assert_eq!(places, [(CHAT + 1, 3), (CHAT, 9)]);
         }
         other => panic!("no page: {other:?}"),
     }
@@ -223,7 +244,7 @@ fn a_fetch_takes_its_pieces_in_order_and_ends_with_the_last() {
     assert!(matches!(&s.frame(chunk(0, b"abc"))[..], [Delivery::Piece { piece: Ok(_), .. }]));
     assert!(matches!(&s.frame(chunk(3, b"de"))[..], [Delivery::Piece { piece: Ok(_), .. }]));
     assert!(s.frame(chunk(5, b"f")).is_empty(), "no running transfer");
-    assert_eq!(s.urgent(), []);
+    assert_eq!(s.urgent(), [0_u8; 0]);
 }
 
 #[test]
@@ -251,7 +272,7 @@ fn the_end_fails_all_that_waits_and_says_why() {
     for error in [
         message.try_recv().expect("resolved").expect_err("failed"),
         request.try_recv().expect("resolved").expect_err("failed"),
-        s.core.send(0, 0, Waiting::new(None).0).expect_err("over"),
+        s.core.send(0, 0, true, Waiting::new(None).0).expect_err("over"),
     ] {
         assert_eq!(error.code(), Some(Code::Banned), "{error}");
     }
@@ -273,6 +294,6 @@ fn a_position_that_the_server_never_gave_is_forgotten() {
     s.message(5);
     s.message(9);
     let deliveries = s.frame(error(Code::NotFound, kind::SYNC, 1));
-    assert!(matches!(&deliveries[..], [Delivery::Event(Event::ServerError(_))]));
+    assert!(matches!(&deliveries[..], [Delivery::Told(Told::Event(Event::ServerError(_)))]));
     assert_eq!(s.message(2), [2]);
 }

@@ -80,7 +80,7 @@ struct Step {
 
 impl Writer {
     /// Brings the index a step further if there is enough to do, and nobody else waits or it must be. Whether it
-    /// did: then ask again.
+    /// did: then ask again. Of the writing thread alone: it takes longer than a connection may stand still.
     pub(super) fn index(&mut self, is_idle: bool) -> bool {
         if !self.backlog.is_worth_a_step(is_idle) {
             return false;
@@ -92,6 +92,11 @@ impl Writer {
                 false
             }
         }
+    }
+
+    /// Whether there is enough for a step of the index.
+    pub(super) fn has_to_index(&self) -> bool {
+        self.backlog.is_worth_a_step(true)
     }
 
     fn index_step(&mut self) -> rusqlite::Result<()> {

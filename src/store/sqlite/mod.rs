@@ -1,7 +1,7 @@
 //! HOW it is kept: one SQLite database in the data folder, beside the files of [`super::media`].
 //!
-//! One thread (`writer`) owns the connection that writes and carries out every [`Op`], many in one
-//! transaction. Readers (`query`) have connections of their own and, since the log is written ahead, wait
+//! One connection writes (`writer`) and carries out every [`Op`], many in one transaction; who sits at it, a
+//! thread of its own or whoever brought the op, is the business of `seat`. Readers (`query`) have connections of their own and, since the log is written ahead, wait
 //! for nobody. What both need to know of chats and rights is in `chat`.
 //!
 //! The tables are described where they are made: `schema.sql`.
@@ -22,6 +22,7 @@ mod position;
 mod query;
 mod row;
 mod search;
+mod seat;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
@@ -39,12 +40,13 @@ use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 use crate::store::Consumer;
 use index::Backlog;
+use seat::Desk;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use writer::{Inbox, Writer};
+use writer::Writer;
 
 /// Says what time it is.
 pub type Clock = Arc<dyn Fn() -> Micros + Send + Sync>;
@@ -70,7 +72,7 @@ pub struct Options {
 /// [`close`](Self::close), or drop, which does the same. Ops that are submitted before the start wait for
 /// it; ops that are submitted after the close are lost, so stop whoever submits first.
 pub struct SqliteStore {
-    inbox: Arc<Inbox>,
+    desk: Arc<Desk>,
     readers: Readers,
     epoch: u64,
     clock: Clock,
@@ -101,7 +103,7 @@ impl SqliteStore {
         let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
         let writer = Writer::new(db, options.clock, backlog);
         Ok(SqliteStore {
-            inbox: Arc::default(),
+            desk: Arc::new(Desk::new()),
             readers,
             epoch,
             clock,
@@ -119,10 +121,9 @@ impl SqliteStore {
         let State::Opened(writer) = std::mem::replace(&mut *state, State::Closed) else {
             return Err(io::Error::other("a store can be started only once"));
         };
-        let inbox = Arc::clone(&self.inbox);
-        let thread = thread::Builder::new()
-            .name("store-writer".to_owned())
-            .spawn(move || writer.run(&inbox, consumer.as_ref()))?;
+        self.desk.open(*writer, consumer);
+        let desk = Arc::clone(&self.desk);
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || desk.run())?;
         *state = State::Running(thread);
         Ok(())
     }
@@ -130,7 +131,7 @@ impl SqliteStore {
     /// Carries out what is queued, ends the writing thread and lets go of the consumer. What is only read
     /// can be read on.
     pub fn close(&self) {
-        self.inbox.close();
+        self.desk.close();
         let state = std::mem::replace(&mut *self.state(), State::Closed);
         let State::Running(thread) = state else { return };
         // The last owner may be the consumer itself, which the writing thread lets go of.
@@ -156,7 +157,15 @@ impl Drop for SqliteStore {
 
 impl Store for SqliteStore {
     fn submit(&self, op: Op) {
-        self.inbox.push(op);
+        self.desk.submit(op);
+    }
+
+    fn bring(&self, op: Op) {
+        self.desk.bring(op);
+    }
+
+    fn carry_out(&self) {
+        self.desk.carry_out();
     }
 
     fn epoch(&self) -> u64 {

@@ -1,5 +1,5 @@
-//! The one thread that writes: takes what waits, carries it out in one transaction, commits once, and hands
-//! on what came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
+//! The one that writes: takes what waited, carries it out in one transaction, commits once, and hands on what
+//! came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
 //! [`super::group`], [`super::position`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
@@ -20,8 +20,7 @@ use crate::store::{
 use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread;
+use std::sync::Arc;
 
 /// Ops in one transaction: those behind them wait no longer than it takes.
 const BATCH_OPS: usize = 4096;
@@ -30,58 +29,6 @@ const BATCH_BYTES: usize = 8 << 20;
 
 /// Departures that are made up for in one transaction: little is lost if it fails again.
 const UNFINISHED_OPS: usize = 64;
-
-/// Where ops wait for the writer. Holds as many as its users submit: they bound what is in flight.
-#[derive(Default)]
-pub(super) struct Inbox {
-    waiting: Mutex<Waiting>,
-    arrived: Condvar,
-}
-
-#[derive(Default)]
-struct Waiting {
-    ops: Vec<Op>,
-    closed: bool,
-}
-
-impl Inbox {
-    pub(super) fn push(&self, op: Op) {
-        let mut waiting = self.waiting();
-        if waiting.closed {
-            log::error!("store: a change came after the close and is lost");
-            return;
-        }
-        waiting.ops.push(op);
-        // Only the writer waits, and only while there is nothing.
-        if waiting.ops.len() == 1 {
-            self.arrived.notify_one();
-        }
-    }
-
-    pub(super) fn close(&self) {
-        self.waiting().closed = true;
-        self.arrived.notify_one();
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting().ops.is_empty()
-    }
-
-    /// Waits for ops and swaps them for the empty `ops`. False: there are no more, and never will be.
-    fn take(&self, ops: &mut Vec<Op>) -> bool {
-        let mut waiting = self.waiting();
-        while waiting.ops.is_empty() && !waiting.closed {
-            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
-        }
-        std::mem::swap(&mut waiting.ops, ops);
-        !ops.is_empty()
-    }
-
-    /// A list of ops is whole whoever panicked while holding it.
-    fn waiting(&self) -> MutexGuard<'_, Waiting> {
-        self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
 
 /// The owner of the connection that writes.
 pub(super) struct Writer {
@@ -101,8 +48,8 @@ pub(super) struct Writer {
 }
 
 /// What one transaction brings.
-struct Batch<'a> {
-    consumer: &'a dyn Consumer,
+pub(super) struct Batch {
+    consumer: Arc<dyn Consumer>,
     committed: Vec<Committed>,
     /// Who has logged in, which the consumer does not know yet.
     arrived: HashSet<UserId>,
@@ -125,29 +72,19 @@ impl Writer {
         Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished, backlog }
     }
 
-    /// Runs until the inbox is closed and empty.
-    pub(super) fn run(mut self, inbox: &Inbox, consumer: &dyn Consumer) {
-        let _guard = AbortOnPanic;
-        let mut ops = Vec::new();
-        let mut batch = Batch::new(consumer);
-        loop {
-            while self.index(inbox.is_empty()) {}
-            if !inbox.take(&mut ops) {
-                break;
-            }
-            let mut waiting = ops.drain(..).peekable();
-            while waiting.peek().is_some() {
-                self.carry_out(&mut waiting, &mut batch);
-                batch.hand_on();
-                self.finish(&mut batch);
-            }
+    /// Carries out all these ops, and hands on what came of them.
+    pub(super) fn carry_out_all(&mut self, ops: impl Iterator<Item = Op>, batch: &mut Batch) {
+        let mut ops = ops.peekable();
+        while ops.peek().is_some() {
+            self.carry_out(&mut ops, batch);
+            batch.hand_on();
+            self.finish(batch);
         }
-        self.check_in();
     }
 
     /// Makes up for departures, once something could be written again. In transactions of their own, so that
     /// nothing else is undone with them.
-    fn finish(&mut self, batch: &mut Batch<'_>) {
+    fn finish(&mut self, batch: &mut Batch) {
         let users = std::mem::take(&mut self.unfinished);
         let mut users = users.into_iter().peekable();
         while !self.failing && users.peek().is_some() {
@@ -203,7 +140,7 @@ impl Writer {
     }
 
     /// As many ops as fit into one transaction, at least one.
-    fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch<'_>) {
+    fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) {
         let Err(refusal) = self.transact(ops, batch) else { return };
         if !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
@@ -225,7 +162,7 @@ impl Writer {
         self.doomed = None;
     }
 
-    fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch<'_>) -> Result<(), Refusal> {
+    fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) -> Result<(), Refusal> {
         // At once, not with the first write: so nobody else's commit can make a later statement fail. A
         // transaction that wrote nothing costs no sync.
         if let Err(error) = self.execute("BEGIN IMMEDIATE") {
@@ -257,7 +194,7 @@ impl Writer {
         Ok(())
     }
 
-    fn apply(&mut self, op: Op, batch: &mut Batch<'_>) {
+    fn apply(&mut self, op: Op, batch: &mut Batch) {
         let committed = match op {
             Op::Append(append) => Committed::Append(self.append(append)),
             Op::Sync(sync) => {
@@ -323,15 +260,15 @@ impl Writer {
     }
 
     /// Brings the log into the database, so that the next start has nothing to recover.
-    fn check_in(&self) {
+    pub(super) fn check_in(&self) {
         if let Err(error) = self.db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |_| Ok(())) {
             log::warn!("store: the log stays behind for the next start: {error}");
         }
     }
 }
 
-impl<'a> Batch<'a> {
-    fn new(consumer: &'a dyn Consumer) -> Self {
+impl Batch {
+    pub(super) fn new(consumer: Arc<dyn Consumer>) -> Self {
         let (committed, reads) = (Vec::new(), Vec::new());
         Batch { consumer, committed, arrived: HashSet::new(), reads, first_write: None }
     }
@@ -442,18 +379,5 @@ fn weight(op: &Op) -> usize {
     match op {
         Op::Append(Append { content: Ok(Content::Text(text) | Content::Reply(text, _)), .. }) => text.len(),
         _ => 0,
-    }
-}
-
-/// A writer that panicked may have lost what it was asked, and nobody would be answered any more. Better to
-/// end the process: what was confirmed is safe, and clients send the rest again.
-struct AbortOnPanic;
-
-impl Drop for AbortOnPanic {
-    fn drop(&mut self) {
-        if thread::panicking() {
-            log::error!("the store's writing thread panicked; the server ends");
-            std::process::abort();
-        }
     }
 }
