@@ -1,6 +1,6 @@
-//! The index of words, filled behind the messages: a message's words cost the writer a third of what the message
-//! does, and many times that one by one. So the writer does it in steps, when nobody waits for it. What is not in
-//! the index yet, a search ([`super::search`]) looks through by itself.
+//! The index of words, filled behind the messages: to index a message in its own transaction would cost the writer
+//! twice what the message does, many at a time a third of it. So the writing thread does it in steps, when nobody
+//! waits for it. What is not in the index yet, a search ([`super::search`]) looks through by itself.
 //!
 //! A step is a transaction of its own, and moves `chats.indexed_seq` with the words: whatever ends the process,
 //! both say the same. It does not wait for the disk, since what is lost of it is only done again.
