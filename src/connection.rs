@@ -32,7 +32,8 @@ use fetch::Fetches;
 use input::Input;
 use login::Proof;
 use output::Output;
-use queries::Answer;
+pub use queries::Reading;
+use queries::{Answer, Answering};
 pub use serve::{Serve, close};
 use std::future::Future;
 use std::net::SocketAddr;
@@ -65,6 +66,8 @@ pub struct Shared {
     pub warden: Arc<Warden>,
     /// What sessions go by.
     pub rules: Arc<Rules>,
+    /// How quickly requests are answered that only read.
+    pub reading: Reading,
     /// What the decoder goes by.
     pub limits: Limits,
 }
@@ -106,7 +109,7 @@ struct Connection<S> {
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
     proof: Option<Proof>,
-    query: Option<JoinHandle<Answer>>,
+    query: Option<Answering>,
     page: Option<JoinHandle<Option<Page>>>,
     timer: Pin<Box<Sleep>>,
     /// The store has something that it must be told to carry out.
@@ -221,8 +224,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Effect::Prove(claim) => self.prove(claim),
             Effect::Submit(op) => self.submit(op),
             Effect::Query(query) => {
-                let (shared, budget) = (self.member.shared.clone(), self.member.link.outbox.budget().clone());
-                self.query = Some(spawn_blocking(move || queries::answer(&shared, &budget, &query)));
+                let budget = self.member.link.outbox.budget().clone();
+                self.query = Some(Answering::begin(&self.member.shared, budget, query));
             }
             Effect::Typing(chat, on) => self.member.shared.hub.typing(&self.member.link, chat, on),
             Effect::Presence(presence) => self.member.shared.hub.present(&self.member.link, presence),
@@ -322,9 +325,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll_query(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {
-        let Some(query) = &mut self.query else { return false };
-        let Poll::Ready(answer) = Pin::new(query).poll(cx) else { return false };
-        self.query = None;
+        let Some(query) = self.query.take() else { return false };
+        let answer = match query.poll(cx) {
+            Ok(answer) => answer,
+            Err(waits) => {
+                self.query = Some(waits);
+                return false;
+            }
+        };
         match answer {
             Ok(Answer::Segments(segments)) => self.member.link.outbox.segments(segments),
             Ok(Answer::Fetch(answer, fetch)) => {

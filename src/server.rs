@@ -4,7 +4,7 @@ use crate::assistant::{Builtin, Desk, Echo};
 use crate::auth::Auth;
 use crate::clock;
 use crate::config::{AssistantKind, Config};
-use crate::connection::Shared;
+use crate::connection::{Reading, Shared};
 use crate::hub::{Greeting, Hub, Listener};
 use crate::listener::{self, Door};
 use crate::permits::Permits;
@@ -165,6 +165,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
             frame: config.timing.frame,
             stall: config.timing.stall,
         }),
+        reading: Reading::default(),
         limits: Limits { max_text: config.limits.text_bytes, max_media: config.limits.media_bytes },
     })
 }

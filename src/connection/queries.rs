@@ -1,7 +1,8 @@
 //! Answers to requests that only read: what the store says, with what the hub knows, in bytes.
-//! All of it blocks on the disk, and is called from a blocking thread.
+//! All of it may wait for the disk: where that has been quick it is done at once, else on a blocking thread.
 
 use super::Shared;
+use crate::clock;
 use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Seq, UserId};
@@ -11,6 +12,13 @@ use crate::session::{Query, QueryKind};
 use crate::store::{HistoryQuery, Search, Target};
 use chatwire_codec::frame::{self, ChatItem, ParticipantItem, RoomItem};
 use std::fs::File;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
 /// A page of HISTORY or SEARCH ends with so many bytes of text, or earlier where memory is short.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -37,8 +45,59 @@ pub(super) struct Fetch {
     pub(super) end: u64,
 }
 
+/// Up to so long a connection's task may read by itself: to wake another thread, and to be woken by it, takes as
+/// long, and where all processors are busy much longer.
+const QUICK: Duration = Duration::from_millis(1);
+
+/// How long the last read took, of all connections.
+#[derive(Debug, Default)]
+pub struct Reading {
+    is_quick: AtomicBool,
+}
+
+impl Reading {
+    fn time<T>(&self, read: impl FnOnce() -> T) -> T {
+        let began = clock::instant();
+        let done = read();
+        self.is_quick.store(clock::instant() - began <= QUICK, Ordering::Relaxed);
+        done
+    }
+}
+
+/// A query that is being answered.
+pub(super) enum Answering {
+    Done(Box<Answer>),
+    /// On a thread that may wait for the disk.
+    Elsewhere(JoinHandle<Answer>),
+}
+
+impl Answering {
+    /// Answers at once if reads are quick and nobody has to be waited for, else elsewhere. A disk that has become
+    /// slow holds up a thread of the runtime once.
+    pub(super) fn begin(shared: &Arc<Shared>, budget: Arc<Budget>, query: Query) -> Self {
+        if shared.reading.is_quick.load(Ordering::Relaxed) && shared.store.has_reader() {
+            let answer = shared.reading.time(|| answer(shared, &budget, &query));
+            return Answering::Done(Box::new(answer));
+        }
+        let shared = shared.clone();
+        let job = move || shared.reading.time(|| answer(&shared, &budget, &query));
+        Answering::Elsewhere(spawn_blocking(job))
+    }
+
+    /// The answer, or what goes on.
+    pub(super) fn poll(self, cx: &mut Context<'_>) -> Result<Result<Answer, JoinError>, Self> {
+        match self {
+            Answering::Done(answer) => Ok(Ok(*answer)),
+            Answering::Elsewhere(mut job) => match Pin::new(&mut job).poll(cx) {
+                Poll::Ready(answer) => Ok(answer),
+                Poll::Pending => Err(Answering::Elsewhere(job)),
+            },
+        }
+    }
+}
+
 /// The answer to a query, or ERROR.
-pub(super) fn answer(shared: &Shared, budget: &Budget, query: &Query) -> Answer {
+fn answer(shared: &Shared, budget: &Budget, query: &Query) -> Answer {
     let (req, user) = (query.req, query.user);
     let result = match &query.kind {
         QueryKind::Rooms { after, limit } => rooms(shared, req, after, *limit),

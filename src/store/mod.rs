@@ -381,6 +381,9 @@ pub trait Store: Send + std::marker::Sync {
     /// another thread.
     fn carry_out(&self);
 
+    /// Whether a read would begin at once, without waiting for others to end. What it finds may change at once.
+    fn has_reader(&self) -> bool;
+
     /// Random since the data was made or restored.
     fn epoch(&self) -> u64;
 

@@ -168,6 +168,10 @@ impl Store for SqliteStore {
         self.desk.carry_out();
     }
 
+    fn has_reader(&self) -> bool {
+        self.readers.state().idle_connections > 0
+    }
+
     fn epoch(&self) -> u64 {
         self.epoch
     }
