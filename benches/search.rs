@@ -4,7 +4,13 @@
 //! query: the median and the longest of many. Texts are twelve words of a vocabulary in which the n-th word is as
 //! frequent as 1/n, as in people's languages. Of the chats the asker is in some. Nothing here has a socket, and the
 //! store does not wait for the disk.
-#![allow(clippy::unwrap_used, clippy::print_stdout, clippy::cast_precision_loss, reason = "a bench")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    clippy::cast_possible_truncation,
+    clippy::cast_precision_loss,
+    reason = "a bench"
+)]
 
 mod parts;
 
@@ -21,7 +27,7 @@ use std::time::{Duration, Instant};
 const MESSAGES: u64 = 1_000_000;
 const ROOMS: u64 = 100;
 /// Of so many rooms the asker is in one.
-const ASKER_IN: u64 = 4;
+const ASKER_IN: usize = 4;
 const WORDS_EACH: usize = 12;
 const VOCABULARY: usize = 50_000;
 /// Ops that wait at once, as many as a busy server has.
@@ -75,7 +81,8 @@ fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
     let now = AtomicI64::new(1_767_225_600_000_000);
     let clock = Arc::new(move || now.fetch_add(1, Ordering::Relaxed));
-    let options = Options { data: folder.path().to_owned(), durability: Durability::Normal, readers: 1, clock };
+    let options =
+        Options { data: folder.path().to_owned(), durability: Durability::Normal, readers: 1, clock };
     let store = SqliteStore::open(options.clone()).unwrap();
     let (sender, outcomes) = channel();
     store.start(Arc::new(Outcomes(Mutex::new(sender)))).unwrap();
@@ -114,7 +121,7 @@ fn begin(store: &SqliteStore, outcomes: &Receiver<Vec<Committed>>) -> ((UserId, 
         joined.chat
     };
     let rooms: Vec<ChatId> = (0..ROOMS).map(|number| join(writer, number)).collect();
-    (0..ROOMS).step_by(ASKER_IN as usize).for_each(|number| {
+    (0..ROOMS).step_by(ASKER_IN).for_each(|number| {
         join(asker, number);
     });
     ((writer, asker), rooms)
@@ -145,7 +152,9 @@ fn fill(store: &SqliteStore, outcomes: &Receiver<Vec<Committed>>, writer: UserId
         take(&mut in_flight);
     }
     let each = began.elapsed().as_secs_f64() * 1e6 / MESSAGES as f64;
-    println!("{MESSAGES} messages in {ROOMS} rooms: {each:.1} us each, index and all; longest wait {longest:.1?}");
+    println!(
+        "{MESSAGES} messages in {ROOMS} rooms: {each:.1} us each, index and all; longest wait {longest:.1?}"
+    );
 }
 
 fn measure(store: &SqliteStore, asker: UserId, what: &str, wanted: &Search) {

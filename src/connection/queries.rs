@@ -73,8 +73,13 @@ pub(super) enum Answering {
 
 impl Answering {
     /// Answers at once if reads are quick and nobody has to be waited for, else elsewhere. A disk that has become
-    /// slow holds up a thread of the runtime once.
+    /// slow holds up a thread of the runtime once. A search takes as long as there is to be looked through, and says
+    /// nothing of other reads.
     pub(super) fn begin(shared: &Arc<Shared>, budget: Arc<Budget>, query: Query) -> Self {
+        if matches!(query.kind, QueryKind::Search { .. }) {
+            let shared = shared.clone();
+            return Answering::Elsewhere(spawn_blocking(move || answer(&shared, &budget, &query)));
+        }
         if shared.reading.is_quick.load(Ordering::Relaxed) && shared.store.has_reader() {
             let answer = shared.reading.time(|| answer(shared, &budget, &query));
             return Answering::Done(Box::new(answer));
