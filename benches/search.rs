@@ -17,7 +17,7 @@ mod parts;
 use chatwire::config::Durability;
 use chatwire::id::{ChatId, UserId};
 use chatwire::store::sqlite::{Options, SqliteStore};
-use chatwire::store::{Append, Committed, Consumer, Content, Join, Op, Search, Store, Target};
+use chatwire::store::{Append, Committed, Consumer, Content, Join, Login, Op, Search, Store, Target};
 use std::fmt::Write;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -108,12 +108,13 @@ fn search(query: &str, chat: Option<ChatId>) -> Search {
 
 /// Who writes, who asks, and the rooms.
 fn begin(store: &SqliteStore, outcomes: &Receiver<Vec<Committed>>) -> ((UserId, UserId), Vec<ChatId>) {
-    let login = || {
-        store.submit(parts::login());
+    let login = |number| {
+        let Op::Login(login) = parts::login() else { unreachable!() };
+        store.submit(Op::Login(Login { new_token: [number; 32], ..login }));
         let Some(Committed::Login(_, Ok(login))) = outcomes.recv().unwrap().pop() else { unreachable!() };
         login.user
     };
-    let (writer, asker) = (login(), login());
+    let (writer, asker) = (login(1), login(2));
     let join = |user, number: u64| {
         let room = format!("room {number}").into();
         store.submit(Op::Join(Join { conn: chatwire::id::ConnId(1), user, req: 1, room, leave: None }));
