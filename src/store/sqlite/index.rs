@@ -1,5 +1,5 @@
 //! The index of words, filled behind the messages: to index a message in its own transaction would cost the writer
-//! twice what the message does, many at a time a third of it. So the writing thread does it in steps, when nobody
+//! twice what the message does, many at a time less than half of it. So the writing thread does it in steps, when nobody
 //! waits for it. What is not in the index yet, a search ([`super::search`]) looks through by itself.
 //!
 //! A step is a transaction of its own, and moves `chats.indexed_seq` with the words: whatever ends the process,
@@ -188,4 +188,30 @@ pub(super) fn forget(db: &Connection, chat: ChatId, indexed: Seq, most: u64) -> 
         message_id(chat, indexed)
     ])?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_step_waits_for_a_quiet_moment_but_not_for_ever() {
+        let mut backlog = Backlog::default();
+        let mut steps = |messages: usize, bytes: usize| {
+            (0..messages).for_each(|_| backlog.add(ChatId(1), bytes));
+            (backlog.is_worth_a_step(true), backlog.is_worth_a_step(false))
+        };
+        assert_eq!(steps(STEP - 1, 10), (false, false));
+        assert_eq!(steps(1, 10), (true, false));
+        assert_eq!(steps(MOST - STEP - 1, 10), (true, false));
+        assert_eq!(steps(1, 10), (true, true));
+        let mut backlog = Backlog::default();
+        backlog.add(ChatId(1), STEP_BYTES);
+        assert!(backlog.is_worth_a_step(true) && !backlog.is_worth_a_step(false));
+        backlog.add(ChatId(1), MOST_BYTES);
+        assert!(backlog.is_worth_a_step(false));
+        backlog.chats.clear();
+        backlog.has_indexed(1, 1);
+        assert!(!backlog.is_worth_a_step(true), "what was undone counts for ever");
+    }
 }
