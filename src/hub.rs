@@ -51,7 +51,7 @@ pub struct Link {
     /// Set when the login has succeeded.
     user: OnceLock<(UserId, Arc<str>)>,
     /// The chats that it has a place in.
-    chats: Mutex<Vec<ChatId>>,
+    chats: Mutex<Box<[ChatId]>>,
     /// Set when it is to get no place in a chat any more; changed under the directory's lock.
     is_muted: AtomicBool,
     /// How its client wishes its user to be seen: a [`Presence`].
@@ -70,6 +70,19 @@ impl Link {
             is_muted: AtomicBool::new(false),
             presence: AtomicU8::new(Presence::Online as u8),
         }
+    }
+
+    fn add_chat(&self, chat: ChatId) {
+        let mut chats = lock(&self.chats);
+        let mut list = std::mem::take(&mut *chats).into_vec();
+        list.reserve_exact(1);
+        list.push(chat);
+        *chats = list.into();
+    }
+
+    fn remove_chat(&self, chat: ChatId) {
+        let mut chats = lock(&self.chats);
+        *chats = chats.iter().copied().filter(|other| *other != chat).collect();
     }
 
     /// Who it is, once that is known.
@@ -398,7 +411,7 @@ impl Hub {
                 inline_limit: greeted.inline_limit,
                 home: login.home.0,
                 user_name: &login.name,
-                token: if login.token_given { &greeted.new_token } else { "" },
+                token: greeted.token.text().filter(|_| login.token_given).as_deref().unwrap_or_default(),
             },
         );
     }

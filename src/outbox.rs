@@ -120,7 +120,9 @@ struct Inner {
     own: usize,
     /// Nothing is taken any more: the last frame is in.
     is_sealed: bool,
-    taken: Taken,
+    notices: Vec<Notice>,
+    /// Messages that were answered since the task last looked.
+    answered: u32,
     /// Chats that are behind and wait for their next page.
     #[expect(
         clippy::box_collection,
@@ -153,7 +155,7 @@ impl Outbox {
     /// As [`Outbox::answer`], for the answers to `count` messages.
     pub fn answer_messages(&self, count: u32, write: impl FnOnce(&mut Vec<u8>)) {
         self.with(|inner| {
-            inner.taken.answered += count;
+            inner.answered += count;
             inner.write(&self.budget, write);
         });
     }
@@ -201,7 +203,7 @@ impl Outbox {
         segments: impl IntoIterator<Item = Segment>,
     ) -> bool {
         self.with(|inner| {
-            inner.taken.answered += answered;
+            inner.answered += answered;
             if !inner.has_room(&self.budget, bytes) {
                 return false;
             }
@@ -218,7 +220,7 @@ impl Outbox {
 
     /// Tells the session something.
     pub fn notify(&self, notice: Notice) {
-        self.with(|inner| inner.taken.notices.push(notice));
+        self.with(|inner| inner.notices.push(notice));
     }
 
     /// Notes that a chat is behind and waits for its next page.
@@ -260,7 +262,7 @@ impl Outbox {
         if !inner.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
-        std::mem::take(&mut inner.taken)
+        Taken { notices: std::mem::take(&mut inner.notices), answered: std::mem::take(&mut inner.answered) }
     }
 
     /// Moves what waits behind `to`, and tells how many bytes are unsent, those in `to` included.

@@ -10,7 +10,7 @@ use chatwire::hub::{Greeting, Hub, Link};
 use chatwire::id::{ChatId, ConnId, UserId};
 use chatwire::outbox::{Outbox, Queue};
 use chatwire::permits::Permits;
-use chatwire::session::Greeted;
+use chatwire::session::{Greeted, Token};
 use chatwire::store::sqlite::{Options, SqliteStore};
 use chatwire::store::{
     Append, Appended, ChatHead, ChatKind, Committed, Consumer, Content, LoggedIn, Login, Message, Op,
@@ -115,8 +115,7 @@ fn member(hub: &Hub, number: u64) -> Arc<Link> {
         inline_limit: 0,
         live: true,
         at: 0,
-        token: [0; 32],
-        new_token: "token".into(),
+        token: Token::Known([0; 32]),
     };
     link.greeted.set(greeted).unwrap();
     let home = ChatId(HOMES + number);

@@ -71,7 +71,7 @@ impl Directory {
             return;
         }
         state.users += usize::from(is_first);
-        lock(&link.chats).push(head.chat);
+        link.add_chat(head.chat);
     }
 
     /// A user's connections.

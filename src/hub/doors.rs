@@ -19,7 +19,7 @@ impl Hub {
         if let (Some(_), Some(greeted)) = (link.user(), link.greeted.get())
             && (self.now)() - greeted.at >= LONG
         {
-            self.store.submit(Op::Used { token: greeted.token });
+            self.store.submit(Op::Used { token: greeted.token.hash() });
         }
     }
 
@@ -71,7 +71,7 @@ mod tests {
     use crate::config::Durability;
     use crate::hub::Greeting;
     use crate::permits::Permits;
-    use crate::session::Greeted;
+    use crate::session::{Greeted, Token};
     use crate::store::sqlite::admin::Admin;
     use crate::store::sqlite::{Clock, Options, SqliteStore};
     use crate::store::{Login, Store, Who};
@@ -111,8 +111,7 @@ mod tests {
                 inline_limit: 0,
                 live: true,
                 at: 0,
-                token,
-                new_token: "token".into(),
+                token: Token::Known(token),
             };
             assert!(link.greeted.set(greeted).is_ok());
             let who = Who::Guest { name: Some(format!("ann {lasts}").into()) };

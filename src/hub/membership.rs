@@ -91,7 +91,7 @@ impl Hub {
         let devices = directory.users.get(&left.user).cloned().unwrap_or_default();
         for device in &devices {
             directory.unsubscribe(left.chat, (left.user, device.id));
-            lock(&device.chats).retain(|chat| *chat != left.chat);
+            device.remove_chat(left.chat);
             device.outbox.forget_events(left.chat);
         }
         drop(directory);

@@ -176,10 +176,57 @@ pub struct Greeted {
     pub live: bool,
     /// When it said so.
     pub at: Micros,
-    /// The hash of the token that the connection uses: the one that it logs in with, or else the new one.
-    pub token: [u8; 32],
-    /// The token to be given out if the login gives out one.
-    pub new_token: Box<str>,
+    /// The token that the connection uses.
+    pub token: Token,
+}
+
+/// A connection's token: the one that it logs in with, or else a new one.
+#[derive(Debug)]
+pub enum Token {
+    /// The hash of what it came with.
+    Known([u8; 32]),
+    /// The random bits of what is given out if the login succeeds.
+    New([u8; 16]),
+}
+
+impl Token {
+    /// A new one.
+    ///
+    /// # Errors
+    /// `internal` if the system gives no random numbers.
+    pub fn new() -> Result<Token, Refusal> {
+        let mut bits = [0; 16];
+        match getrandom::fill(&mut bits) {
+            Ok(()) => Ok(Token::New(bits)),
+            Err(e) => {
+                log::error!("the system gives no random numbers: {e}");
+                Err(Refusal::internal())
+            }
+        }
+    }
+
+    /// As a client keeps it, if it is new.
+    #[must_use]
+    pub fn text(&self) -> Option<String> {
+        match self {
+            Token::Known(_) => None,
+            Token::New(bits) => Some(bits.iter().map(|byte| format!("{byte:02x}")).collect()),
+        }
+    }
+
+    /// As the store keeps it.
+    #[must_use]
+    pub fn hash(&self) -> [u8; 32] {
+        match self {
+            Token::Known(hash) => *hash,
+            Token::New(_) => hash(&self.text().unwrap_or_default()),
+        }
+    }
+}
+
+/// A token has 128 random bits, so a fast hash without salt gives nothing away.
+pub(super) fn hash(token: &str) -> [u8; 32] {
+    *blake3::hash(token.as_bytes()).as_bytes()
 }
 
 /// Something that a connection's session must know.

@@ -1,5 +1,6 @@
 //! HELLO: who, where, and how much may come inline.
 
+use super::effect::{Token, hash};
 use super::{Claim, Effect, Greeted, Open, Proven, Secret, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
@@ -60,7 +61,11 @@ impl Session {
         let zone = self.rules.policy.admit_zone(hello.timezone)?;
         let who = self.says(hello)?;
         let device = names::label(hello.device)?;
-        let (text, new_token) = new_token()?;
+        let token = match &who {
+            Says::Known(Who::Token { hash }) => Token::Known(*hash),
+            _ => Token::new()?,
+        };
+        let new_token = token.hash();
         self.timers.welcomed();
         self.effects.push_back(Effect::Greet(Greeted {
             version: hello.version.min(chatwire_codec::VERSION),
@@ -68,11 +73,7 @@ impl Session {
             inline_limit: hello.inline_limit.min(MAX_INLINE),
             live: hello.flags & NO_LIVE == 0,
             at: now.wall,
-            token: match &who {
-                Says::Known(Who::Token { hash }) => *hash,
-                _ => new_token,
-            },
-            new_token: text,
+            token,
         }));
         let mut state = Box::new(LoggingIn { zone, device, new_token, name: Box::default(), again: None });
         match who {
@@ -176,21 +177,4 @@ impl Session {
             self.effects.push_back(Effect::Presence(Presence::Online));
         }
     }
-}
-
-/// 128 random bits as a client keeps them, and their hash as the store does.
-fn new_token() -> Result<(Box<str>, [u8; 32]), Refusal> {
-    let mut bits = [0; 16];
-    if let Err(e) = getrandom::fill(&mut bits) {
-        log::error!("the system gives no random numbers: {e}");
-        return Err(Refusal::internal());
-    }
-    let token: String = bits.iter().map(|byte| format!("{byte:02x}")).collect();
-    let hash = hash(&token);
-    Ok((token.into(), hash))
-}
-
-/// A token has 128 random bits, so a fast hash without salt gives nothing away.
-fn hash(token: &str) -> [u8; 32] {
-    *blake3::hash(token.as_bytes()).as_bytes()
 }

@@ -31,7 +31,7 @@ use crate::id::{ChatId, ConnId, Now, UserId};
 use crate::policy::Policy;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, DecodeError, Event, Frame, SkipReason};
-pub use effect::{Claim, Effect, Greeted, Notice, Proven, Query, QueryKind, Secret};
+pub use effect::{Claim, Effect, Greeted, Notice, Proven, Query, QueryKind, Secret, Token};
 use hello::LoggingIn;
 use message::Draft;
 use std::collections::VecDeque;
