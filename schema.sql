@@ -1,4 +1,5 @@
--- Everything that is kept, but for the bytes of media: those are files, named by their digest.
+-- Everything that is kept, but for the bytes of media: those are files, named by their digest. What has come since the
+-- first version (the index of words) is in src/store/sqlite/*.sql.
 --
 -- Times are microseconds since the Unix epoch. Ids of users and chats are AUTOINCREMENT, because an id that
 -- anyone may have seen is never given again. The store writes through one thread; what a constraint here

@@ -6,7 +6,7 @@ use crate::error::{End, Error};
 use crate::limits::CLOSE_TIME;
 use crate::options::{Options, Welcome};
 use crate::outgoing::{Outgoing, OutgoingFile};
-use crate::request::{Answer, Chat, Joined, Left, List, Page, Participant, Request, Room};
+use crate::request::{Answer, Chat, Found, Joined, Left, List, Page, Participant, Request, Room};
 use crate::sniff::{SNIFF_BYTES, kind_of};
 use crate::writer::{FileBody, Outbound};
 use chatwire_codec::{MediaKind, Payload, frame};
@@ -234,6 +234,15 @@ impl Client {
     /// As [`Client::request`].
     pub async fn history(&self, chat: u64, before: u64, limit: u16) -> Result<Page, Error> {
         self.request(frame::History { chat, before, limit, ..frame::History::default() }).await
+    }
+
+    /// The newest `limit` messages (1 to 200) with all words of `query`, of a chat or (0) of all of the user's. How
+    /// to go on behind a page, see [`frame::Search`].
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `bad_media`: there is no word in the query.
+    pub async fn search(&self, chat: u64, query: &str, limit: u16) -> Result<Found, Error> {
+        self.request(frame::Search { chat, query, limit, ..frame::Search::default() }).await
     }
 
     /// Has a chat's messages behind `after` come as events, running into live ones.

@@ -83,7 +83,7 @@ pub use limits::*;
 pub use message::{Content, MediaRef, Message, Reply};
 pub use options::{Login, Options, Secret, Welcome};
 pub use outgoing::{Body, Outgoing, OutgoingFile, Target};
-pub use request::{Chat, FetchReady, Joined, Left, List, Page, Participant, Request, Room};
+pub use request::{Chat, FetchReady, Found, Joined, Left, List, Page, Participant, Request, Room};
 pub use sniff::kind_of;
 pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};
 pub use storage::{FileStorage, MemoryStorage, Storage};

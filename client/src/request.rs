@@ -52,6 +52,7 @@ requests! {
     Invite<'a> => Invited(frame::Invited),
     Remove<'a> => Removed(frame::Removed),
     History => History(Page),
+    Search<'a> => Found(Found),
     Sync => Synced(frame::Synced),
     Read => ReadUpTo(frame::ReadUpTo),
     Fetch => FetchReady(FetchReady),
@@ -147,6 +148,15 @@ pub struct Page {
     pub messages: Vec<Message>,
 }
 
+/// A page of what a search has found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Found {
+    /// Whether there are older ones: ask on with the last message's `seq`, `chat` and `at`.
+    pub more: bool,
+    /// The newest first.
+    pub messages: Vec<Message>,
+}
+
 /// FETCH's answer.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct FetchReady {
@@ -157,7 +167,8 @@ pub struct FetchReady {
 }
 
 impl Answer {
-    /// The answer that a frame is, with its number; HISTORY_PAGE is one only with its messages.
+    /// The answer that a frame is, with its number; HISTORY_PAGE and SEARCH_PAGE are one only with their
+    /// messages.
     pub(crate) fn of(frame: Frame<'_>) -> Option<(u32, Answer)> {
         Some(match frame {
             Frame::Joined(f) => (f.req, Answer::Joined(f.into())),

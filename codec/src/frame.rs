@@ -331,6 +331,23 @@ frames! {
         /// The last `seq` read.
         seq: u64;
     }
+    /// Looks for messages with these words, newest first.
+    0x53 SEARCH Search<'a>: ToServer {
+        /// The request's number.
+        req: u32,
+        /// The chat; 0: all of the user's.
+        chat: u64,
+        /// Words that a message must have, all of them.
+        query: str16;
+        /// To go on: the `seq` of the last message that came; 0: from the newest.
+        before: u64,
+        /// 1 to 200; 0: 200.
+        limit: u16,
+        /// To go on where `chat` is 0: that message's chat.
+        before_chat: u64,
+        /// To go on where `chat` is 0: that message's time.
+        before_at: i64
+    }
 
     // Transfers.
 
@@ -530,6 +547,15 @@ frames! {
         chat: u64,
         /// What now holds.
         seq: u64
+    }
+    /// Answers SEARCH; `count` pairs of FROM and content stand immediately behind it, newest first.
+    0xD3 SEARCH_PAGE SearchPage: ToClient {
+        /// The request's.
+        req: u32;
+        /// 1: there are older ones.
+        more: u8,
+        /// Pairs that follow.
+        count: u16
     }
     /// Answers UPLOAD: send chunks from here on.
     0xE0 UPLOAD_READY UploadReady: ToClient {

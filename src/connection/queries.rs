@@ -9,7 +9,7 @@ use crate::id::{ChatId, MediaId, Seq, UserId};
 use crate::outbox::Budget;
 use crate::presence::Presence;
 use crate::session::{Query, QueryKind};
-use crate::store::{HistoryQuery, Target};
+use crate::store::{HistoryQuery, Search, Target};
 use chatwire_codec::frame::{self, ChatItem, ParticipantItem, RoomItem};
 use std::fs::File;
 use std::future::Future;
@@ -20,8 +20,8 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 use tokio::task::{JoinError, JoinHandle, spawn_blocking};
 
-/// A page of HISTORY ends with so many bytes of text, or earlier where memory is short.
-const HISTORY_BYTES: usize = 1024 * 1024;
+/// A page of HISTORY or SEARCH ends with so many bytes of text, or earlier where memory is short.
+const PAGE_BYTES: usize = 1024 * 1024;
 
 /// What a query led to.
 #[derive(Debug)]
@@ -73,8 +73,13 @@ pub(super) enum Answering {
 
 impl Answering {
     /// Answers at once if reads are quick and nobody has to be waited for, else elsewhere. A disk that has become
-    /// slow holds up a thread of the runtime once.
+    /// slow holds up a thread of the runtime once. A search takes as long as there is to be looked through, and says
+    /// nothing of other reads.
     pub(super) fn begin(shared: &Arc<Shared>, budget: Arc<Budget>, query: Query) -> Self {
+        if matches!(query.kind, QueryKind::Search { .. }) {
+            let shared = shared.clone();
+            return Answering::Elsewhere(spawn_blocking(move || answer(&shared, &budget, &query)));
+        }
         if shared.reading.is_quick.load(Ordering::Relaxed) && shared.store.has_reader() {
             let answer = shared.reading.time(|| answer(shared, &budget, &query));
             return Answering::Done(Box::new(answer));
@@ -106,9 +111,14 @@ fn answer(shared: &Shared, budget: &Budget, query: &Query) -> Answer {
         }
         &QueryKind::Chats { after, limit } => chats(shared, req, user, after, limit),
         &QueryKind::History { chat, before, after, limit, oldest } => {
-            let max_bytes = budget.page_bytes(HISTORY_BYTES);
+            let max_bytes = budget.page_bytes(PAGE_BYTES);
             let wanted = HistoryQuery { before, after, limit, oldest, max_bytes };
             history(shared, req, user, chat, wanted)
+        }
+        QueryKind::Search { chat, query, before, limit } => {
+            let max_bytes = budget.page_bytes(PAGE_BYTES);
+            let (chat, query, before, limit) = (*chat, query.clone(), *before, *limit);
+            search(shared, req, user, &Search { chat, query, before, limit, max_bytes })
         }
         &QueryKind::Fetch { media, offset, length } => fetch(shared, query, media, offset, length),
     };
@@ -205,6 +215,19 @@ fn history(
     let more = page.more.into();
     delivery::put(&mut out, &frame::HistoryPage { req, chat: chat.0, first_seq, last_seq, more, count });
     for message in &page.messages {
+        delivery::message(&mut out, message, message.user == asker);
+    }
+    out.shrink_to_fit();
+    Ok(whole(out))
+}
+
+fn search(shared: &Shared, req: u32, asker: UserId, wanted: &Search) -> Result<Answer, Refusal> {
+    let found = shared.store.search(asker, wanted)?;
+    let mut out = Vec::new();
+    // At most 200 by the query's limit.
+    let count = u16::try_from(found.messages.len()).unwrap_or(u16::MAX);
+    delivery::put(&mut out, &frame::SearchPage { req, more: found.more.into(), count });
+    for message in &found.messages {
         delivery::message(&mut out, message, message.user == asker);
     }
     out.shrink_to_fit();

@@ -126,6 +126,17 @@ pub enum QueryKind {
         /// The oldest, not the newest.
         oldest: bool,
     },
+    /// SEARCH.
+    Search {
+        /// Of what; `None`: of all chats of who asks.
+        chat: Option<ChatId>,
+        /// The words.
+        query: Box<str>,
+        /// Behind this message: when, where, and its seq; the seq 0: no bound.
+        before: (Micros, ChatId, Seq),
+        /// 1 to 200.
+        limit: u16,
+    },
     /// FETCH.
     Fetch {
         /// What.
@@ -146,6 +157,7 @@ impl QueryKind {
             QueryKind::Participants { .. } => kind::PARTICIPANTS,
             QueryKind::Chats { .. } => kind::CHATS,
             QueryKind::History { .. } => kind::HISTORY,
+            QueryKind::Search { .. } => kind::SEARCH,
             QueryKind::Fetch { .. } => kind::FETCH,
         }
     }

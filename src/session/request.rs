@@ -11,6 +11,8 @@ use chatwire_codec::{Code, Frame};
 
 /// The most rows or messages that an answer has.
 const LIMIT: u16 = 200;
+/// Bytes of a SEARCH's query: more words than anybody types, few enough that looking for them all is cheap.
+const QUERY_BYTES: usize = 256;
 
 /// JOIN's flag: stay in the current room too.
 const STAY: u8 = 1;
@@ -106,6 +108,16 @@ impl Session {
                 limit: limit(history.limit),
                 oldest: history.flags & OLDEST != 0,
             }),
+            Frame::Search(search) if search.query.len() > QUERY_BYTES => {
+                let text = format!("a search has at most {QUERY_BYTES} bytes");
+                Err(Refusal::new(Code::TooLarge, text))
+            }
+            Frame::Search(search) => query(QueryKind::Search {
+                chat: Some(ChatId(search.chat)).filter(|chat| chat.0 != 0),
+                query: search.query.into(),
+                before: (search.before_at, ChatId(search.before_chat), search.before),
+                limit: limit(search.limit),
+            }),
             Frame::Fetch(_) if open.fetches.len() >= FETCHES => {
                 let text = format!("{FETCHES} fetches are running; wait for one of them to end");
                 Err(Refusal::new(Code::RateLimited, text))
@@ -162,6 +174,7 @@ fn number(request: &Frame<'_>) -> Option<u32> {
         Frame::History(r) => Some(r.req),
         Frame::Sync(r) => Some(r.req),
         Frame::Read(r) => Some(r.req),
+        Frame::Search(r) => Some(r.req),
         Frame::Upload(r) => Some(r.req),
         Frame::Fetch(r) => Some(r.req),
         Frame::Cancel(r) => Some(r.req),

@@ -23,7 +23,7 @@ pub(crate) use account::wrong_password;
 pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 pub use group::{Create, Entered, Invite, Invited, Remove};
-pub use page::{ChatRow, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow};
+pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};
 pub use reading::{Read, Reading};
 use std::sync::Arc;
 
@@ -392,6 +392,12 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `not_found` or `forbidden` by the page's rule, or `internal`.
     fn history(&self, asker: UserId, chat: ChatId, query: HistoryQuery) -> Result<HistoryPage, Refusal>;
+
+    /// The messages with these words that `asker` may read, newest first.
+    ///
+    /// # Errors
+    /// `bad_media` for a query without a word, `not_found` or `forbidden` by the page's rule, or `internal`.
+    fn search(&self, asker: UserId, wanted: &Search) -> Result<Found, Refusal>;
 
     /// The messages of a chat in (`after`, `upto`], in order: as many as have `max_bytes` of text, at least
     /// one. Asks for no right: its user is one who holds a subscription.

@@ -1,7 +1,7 @@
 //! What is read of the store: pages of messages, and rows of lists.
 
 use super::{ChatKind, Message};
-use crate::id::{ChatId, Seq, UserId};
+use crate::id::{ChatId, Micros, Seq, UserId};
 
 /// What a HISTORY asks for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,6 +28,31 @@ pub struct HistoryPage {
     /// Whether there are others in the direction of reading.
     pub more: bool,
     /// In ascending order.
+    pub messages: Vec<Message>,
+}
+
+/// What a SEARCH asks for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Search {
+    /// Where; `None`: in all chats of who asks.
+    pub chat: Option<ChatId>,
+    /// Words that a message must have.
+    pub query: Box<str>,
+    /// What comes behind this message in the order of the newest first; its seq 0: no bound. In one chat its seq
+    /// alone counts.
+    pub before: (Micros, ChatId, Seq),
+    /// How many at most, 1 to 200.
+    pub limit: u16,
+    /// An end to the page, in bytes of text; at least one message is on it.
+    pub max_bytes: usize,
+}
+
+/// A page of what was found.
+#[derive(Debug)]
+pub struct Found {
+    /// Whether there are older ones.
+    pub more: bool,
+    /// The newest first.
     pub messages: Vec<Message>,
 }
 

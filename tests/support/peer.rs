@@ -372,6 +372,16 @@ impl Peer {
         (page, messages)
     }
 
+    /// SEARCH: whether there is more, and the messages.
+    #[track_caller]
+    pub fn search(&mut self, wanted: Search<'_>) -> (bool, Vec<Message>) {
+        let req = self.req();
+        self.send(Search { req, ..wanted });
+        let page: SearchPage = self.expect();
+        assert_eq!(page.req, req);
+        (page.more == 1, (0..page.count).map(|_| self.next_message()).collect())
+    }
+
     #[track_caller]
     pub fn participants(&mut self, chat: u64) -> Vec<&'static str> {
         let req = self.req();

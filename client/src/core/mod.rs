@@ -231,6 +231,7 @@ impl Core {
             Unit::Open => Ok(None),
             Unit::Message(message) => self.message(message),
             Unit::Page(req, page) => self.answer(req, kind::HISTORY_PAGE, Answer::History(page)),
+            Unit::Found(req, found) => self.answer(req, kind::SEARCH_PAGE, Answer::Found(found)),
             Unit::Frame(frame) => self.frame(frame),
         }
     }

@@ -4,8 +4,8 @@
 
 use super::*;
 use crate::message::Content;
-use crate::request::{Page, Request};
-use chatwire_codec::frame::{From_, History, HistoryPage, Status, Sync, Synced, Text};
+use crate::request::{Found, Page, Request};
+use chatwire_codec::frame::{From_, History, HistoryPage, Search, SearchPage, Status, Sync, Synced, Text};
 use chatwire_codec::{Decoder, Limits, MediaKind, header};
 use tokio::sync::oneshot;
 
@@ -176,6 +176,23 @@ fn a_page_of_history_is_whole_or_not_there() {
     match answer.try_recv().expect("resolved") {
         Ok(Answer::History(Page { more: true, messages, .. })) => {
             assert_eq!(messages.iter().map(|m| m.seq).collect::<Vec<_>>(), [8, 9]);
+        }
+        other => panic!("no page: {other:?}"),
+    }
+    assert_eq!(s.core.positions(), [], "a page is no position");
+}
+
+#[test]
+fn a_page_of_a_search_has_messages_of_any_chat() {
+    let mut s = Script::new();
+    let (req, mut answer) = s.ask(Search { query: "hi", ..Search::default() });
+    s.frame(SearchPage { req, more: 1, count: 2 });
+    s.hear(&encoded(&[from(CHAT + 1, 3), Text { text: "hi" }.into()])).expect("a message of the page");
+    s.message(9);
+    match answer.try_recv().expect("resolved") {
+        Ok(Answer::Found(Found { more: true, messages })) => {
+            let places: Vec<_> = messages.iter().map(|m| (m.chat, m.seq)).collect();
+            assert_eq!(places, [(CHAT + 1, 3), (CHAT, 9)]);
         }
         other => panic!("no page: {other:?}"),
     }

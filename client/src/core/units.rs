@@ -1,4 +1,4 @@
-//! Joins what belongs together: FROM with the content behind it, a page of history with its messages.
+//! Joins what belongs together: FROM with the content behind it, a page of history or of a search with its messages.
 //!
 //! ```text
 //!            FROM              BodyStart
@@ -11,7 +11,7 @@
 
 use crate::limits::{PAGE_BYTES, PAGE_MESSAGES};
 use crate::message::{Content, Message};
-use crate::request::Page;
+use crate::request::{Found, Page};
 use chatwire_codec::{Event, Frame, MediaKind, frame};
 
 /// What came of an event.
@@ -25,6 +25,8 @@ pub(crate) enum Unit<'a> {
     Message(Message),
     /// HISTORY's answer, whole, with its `req`.
     Page(u32, Page),
+    /// SEARCH's answer, whole, with its `req`.
+    Found(u32, Found),
 }
 
 #[derive(Debug, Default)]
@@ -41,6 +43,8 @@ struct OpenPage {
     left: u16,
     bytes: usize,
     page: Page,
+    /// Of a search, whose messages may be of any chat.
+    is_found: bool,
 }
 
 /// The unit that is being read.
@@ -85,16 +89,20 @@ impl Units {
                 self.state = State::Announced(Message::announced(&from));
                 Ok(Unit::Open)
             }
-            _ if self.page.is_some() => Err("a page of history without its messages"),
-            Frame::HistoryPage(head) => self.open(&head),
+            _ if self.page.is_some() => Err("a page without its messages"),
+            Frame::HistoryPage(head) => self.open(&head, false),
+            Frame::SearchPage(found) => {
+                let frame::SearchPage { req, more, count } = found;
+                self.open(&frame::HistoryPage { req, more, count, ..frame::HistoryPage::default() }, true)
+            }
             frame if Content::of(&frame).is_some() => Err("content without FROM before it"),
             frame => Ok(Unit::Frame(frame)),
         }
     }
 
-    fn open<'a>(&mut self, head: &frame::HistoryPage) -> Result<Unit<'a>, &'static str> {
+    fn open<'a>(&mut self, head: &frame::HistoryPage, is_found: bool) -> Result<Unit<'a>, &'static str> {
         if head.count > PAGE_MESSAGES {
-            return Err("a page of history with too many messages");
+            return Err("a page with too many messages");
         }
         let page = Page {
             chat: head.chat,
@@ -103,19 +111,19 @@ impl Units {
             more: head.more != 0,
             messages: Vec::new(),
         };
-        self.page = Some(OpenPage { req: head.req, left: head.count, bytes: 0, page });
+        self.page = Some(OpenPage { req: head.req, left: head.count, bytes: 0, page, is_found });
         Ok(self.close())
     }
 
     fn whole<'a>(&mut self, mut message: Message, content: Content) -> Result<Unit<'a>, &'static str> {
         message.content = content;
         let Some(open) = &mut self.page else { return Ok(Unit::Message(message)) };
-        if open.page.chat != message.chat {
+        if !open.is_found && open.page.chat != message.chat {
             return Err("a page of history with another chat's messages");
         }
         open.bytes += message.weight();
         if open.bytes > PAGE_BYTES {
-            return Err("a page of history that is too large");
+            return Err("a page that is too large");
         }
         open.left -= 1;
         open.page.messages.push(message);
@@ -124,6 +132,9 @@ impl Units {
 
     fn close<'a>(&mut self) -> Unit<'a> {
         match self.page.take_if(|open| open.left == 0) {
+            Some(open) if open.is_found => {
+                Unit::Found(open.req, Found { more: open.page.more, messages: open.page.messages })
+            }
             Some(open) => Unit::Page(open.req, open.page),
             None => Unit::Open,
         }

@@ -142,7 +142,7 @@ fn unknown_frames_are_answered_by_their_range() {
     let mut story = open();
     let unknown = SkipReason::Unknown { req: 77 };
     assert_eq!(error(&story.skip(0x25, unknown)), (Code::Unsupported, 0, 0x25));
-    assert_eq!(error(&story.skip(0x53, unknown)), (Code::Unsupported, 77, 0x53));
+    assert_eq!(error(&story.skip(0x54, unknown)), (Code::Unsupported, 77, 0x54));
     assert_eq!(error(&story.skip(0x13, unknown)), (Code::Unsupported, 0, 0x13));
     assert!(story.skip(0x80, unknown).is_empty());
     assert!(story.skip(0xFE, unknown).is_empty());
@@ -358,4 +358,31 @@ fn outside_the_hours_only_copies_are_confirmed() {
     assert!(story.event(Event::BodyEnd).is_empty());
     story.send(To { nonce: 3, ..To::default() });
     assert!(matches!(story.event(start)[..], [Effect::OpenBody(_)]));
+}
+
+#[test]
+fn a_search_is_a_query_of_its_words_and_place() {
+    let query = |search: Search<'_>| match open().send(search).into_iter().next() {
+        Some(Effect::Query(Query { req: 9, user: USER, kind })) => kind,
+        other => panic!("no query: {other:?}"),
+    };
+    let search = Search { req: 9, query: "tea time", ..Search::default() };
+    let none = (0, ChatId(0), 0);
+    let kind = QueryKind::Search { chat: None, query: "tea time".into(), before: none, limit: 200 };
+    assert_eq!(query(search.clone()), kind);
+    let on = Search { chat: ROOM.0, before: 5, before_chat: 6, before_at: 7, limit: 3, ..search };
+    let before = (7, ChatId(6), 5);
+    let kind = QueryKind::Search { chat: Some(ROOM), query: "tea time".into(), before, limit: 3 };
+    assert_eq!(query(on), kind);
+}
+
+#[test]
+fn a_search_of_too_many_bytes_is_refused_and_not_fatal() {
+    let mut story = open();
+    let query = "a".repeat(257);
+    let effects = story.send(Search { req: 9, query: &query, ..Search::default() });
+    assert_eq!(error(&effects), (Code::TooLarge, 9, kind::SEARCH));
+    assert!(story.session.wants_input());
+    let effects = story.send(Search { req: 10, query: &query[1..], ..Search::default() });
+    assert!(matches!(effects[..], [Effect::Query(_)]), "{effects:?}");
 }

@@ -193,6 +193,7 @@ impl Writer {
                 body
             ])?;
         (head.last_seq, head.last_at) = (seq, at);
+        self.backlog.add(chat, body.len() + append.name.len());
         Ok(Placed { chat, kind: head.kind, seq, at })
     }
 

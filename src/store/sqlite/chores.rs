@@ -5,6 +5,7 @@
 use super::bans;
 use super::chat::{MAX_SEQ, id_at, message_id, sql};
 use super::fault::Done;
+use super::index;
 use super::login::{GUEST_LIFE, TOKEN_LIFE};
 use super::membership::passing;
 use super::writer::Writer;
@@ -110,6 +111,8 @@ impl Writer {
 
     /// The oldest messages of a chat, at most so many.
     fn delete_messages(&mut self, chat: ChatId, most: usize) -> Done<usize> {
+        let indexed = index::indexed_seq(&self.db, chat)?.unwrap_or(0);
+        index::forget(&self.db, chat, indexed, most as u64)?;
         let deleted = self
             .db
             .prepare_cached(

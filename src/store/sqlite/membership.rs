@@ -2,6 +2,7 @@
 
 use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, sql};
 use super::fault::{Done, Fault};
+use super::index;
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, Micros, UserId};
@@ -250,6 +251,7 @@ fn delete_unused_room(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
 }
 
 fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+    let indexed = index::indexed_seq(db, chat)?.unwrap_or(0);
     let deleted = db
         .prepare_cached(
             "DELETE FROM chats WHERE id = ?1 AND NOT EXISTS (SELECT 1 FROM members WHERE chat = ?1)",
@@ -258,6 +260,7 @@ fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
     if deleted == 0 {
         return Ok(false);
     }
+    index::forget(db, chat, indexed, MAX_SEQ)?;
     db.prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
         .execute(params![message_id(chat, 0), message_id(chat, MAX_SEQ)])?;
     Ok(true)

@@ -14,12 +14,14 @@ mod chat;
 mod chores;
 mod fault;
 mod group;
+mod index;
 mod login;
 mod membership;
 mod open;
 mod position;
 mod query;
 mod row;
+mod search;
 mod seat;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -29,14 +31,15 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    Account, ChatRow, DueChores, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op, RoomRow,
-    Store, Target,
+    Account, ChatRow, DueChores, Found, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op,
+    RoomRow, Search, Store, Target,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 use crate::store::Consumer;
+use index::Backlog;
 use seat::Desk;
 use std::fs::File;
 use std::io;
@@ -97,7 +100,8 @@ impl SqliteStore {
         let epoch = open::epoch(&db, &path)?;
         let readers = open::readers(&path, options.readers)?;
         let clock = Arc::clone(&options.clock);
-        let writer = Writer::new(db, options.clock);
+        let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
+        let writer = Writer::new(db, options.clock, backlog);
         Ok(SqliteStore {
             desk: Arc::new(Desk::new()),
             readers,
@@ -174,6 +178,10 @@ impl Store for SqliteStore {
 
     fn history(&self, asker: UserId, chat: ChatId, query: HistoryQuery) -> Result<HistoryPage, Refusal> {
         query::read(&self.readers, |db| query::history(db, asker, chat, query))
+    }
+
+    fn search(&self, asker: UserId, wanted: &Search) -> Result<Found, Refusal> {
+        query::read(&self.readers, |db| search::search(db, asker, wanted))
     }
 
     fn messages(

@@ -15,7 +15,7 @@ use rusqlite::{Connection, params};
 /// Rows of a page, if nothing or more is asked for.
 const PAGE_ROWS: u16 = 200;
 /// What a message weighs on a page beside its texts: about what its FROM and frame headers take.
-const MESSAGE_WEIGHT: usize = 128;
+pub(super) const MESSAGE_WEIGHT: usize = 128;
 
 /// Runs `ask` on a reader, in one snapshot: no commit comes between its statements.
 pub(super) fn read<T>(readers: &Readers, ask: impl FnOnce(&Connection) -> Done<T>) -> Result<T, Refusal> {
@@ -204,7 +204,7 @@ fn page(db: &Connection, range: &Range, select: &str) -> rusqlite::Result<(Vec<M
     Ok((messages, false))
 }
 
-fn page_rows(limit: u16) -> usize {
+pub(super) fn page_rows(limit: u16) -> usize {
     usize::from(if limit == 0 { PAGE_ROWS } else { limit.min(PAGE_ROWS) })
 }
 

@@ -79,6 +79,12 @@ impl<'a> Finisher<'a> {
         Finisher { db, chat_kind, names: HashMap::new() }
     }
 
+    /// From here on of a chat of this kind.
+    pub(super) fn in_chat(&mut self, kind: ChatKind) -> &mut Self {
+        self.chat_kind = kind;
+        self
+    }
+
     pub(super) fn finish(&mut self, mut stored: Stored) -> rusqlite::Result<Message> {
         let media = if stored.has_media() { media_of(self.db, stored.id)? } else { Vec::new() };
         Ok(Message {

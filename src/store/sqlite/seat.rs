@@ -74,6 +74,10 @@ impl Inbox {
         std::mem::swap(&mut waiting.ops, ops);
     }
 
+    fn is_empty(&self) -> bool {
+        self.waiting().ops.is_empty()
+    }
+
     /// A list of ops is whole whoever panicked while holding it.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
@@ -122,7 +126,10 @@ impl Desk {
             && let Some(mut seat) = self.try_sit()
             && let Some(seat) = seat.as_mut()
         {
-            return self.work(seat);
+            self.work(seat);
+            if !seat.writer.has_to_index() {
+                return;
+            }
         }
         self.inbox.announce(&mut self.inbox.waiting());
     }
@@ -137,6 +144,7 @@ impl Desk {
         while self.inbox.wait() {
             if let Some(seat) = self.sit().as_mut() {
                 self.work(seat);
+                while seat.writer.index(self.inbox.is_empty()) {}
             }
         }
         // Whoever consumes may own the store, which must not be dropped under the lock.

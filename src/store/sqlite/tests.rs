@@ -9,6 +9,7 @@ mod login;
 mod positions;
 mod query;
 mod rooms;
+mod search;
 
 use super::admin::{Admin, AdminError};
 use super::{Options, SqliteStore};

@@ -10,6 +10,7 @@ use super::Clock;
 use super::cache::Cache;
 use super::chat;
 use super::fault::{self, Done, Fault};
+use super::index::Backlog;
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::store::media::Hold;
@@ -42,6 +43,8 @@ pub(super) struct Writer {
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
     pub(super) unfinished: BTreeSet<UserId>,
+    /// What is to be put into the index of words.
+    pub(super) backlog: Backlog,
 }
 
 /// What one transaction brings.
@@ -64,9 +67,9 @@ enum Read {
 }
 
 impl Writer {
-    pub(super) fn new(db: Connection, clock: Clock) -> Self {
+    pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished }
+        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished, backlog }
     }
 
     /// Carries out all these ops, and hands on what came of them.
@@ -241,7 +244,7 @@ impl Writer {
     }
 
     /// Notes a failure of the database.
-    fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
+    pub(super) fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
         if !self.failing {
             log::error!("store: cannot write: {error}");
         }
