@@ -141,6 +141,7 @@ impl Desk {
 
     /// The writing thread: runs until the inbox is closed and empty.
     pub(super) fn run(&self) {
+        let _guard = AbortOnPanic;
         while self.inbox.wait() {
             if let Some(seat) = self.sit().as_mut() {
                 self.work(seat);
