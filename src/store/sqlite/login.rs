@@ -131,6 +131,7 @@ impl Writer {
         let home = self.atomically(|writer| {
             writer.is_here(user)?;
             writer.add_token(login, user, now)?;
+            writer.forget_oldest_tokens(login, user)?;
             writer.home(user, home)
         })?;
         self.logged_in(user, name, home, true)
@@ -190,7 +191,11 @@ impl Writer {
                 "INSERT INTO tokens (hash, user, device, created_at, last_used) VALUES (?1, ?2, ?3, ?4, ?4)",
             )?
             .execute(params![login.new_token, sql(user.0), login.device, now])?;
-        // The new one stays, also among others of the same moment.
+        Ok(())
+    }
+
+    /// Forgets the tokens that a user has too many of. The new one stays, also among others of the same moment.
+    fn forget_oldest_tokens(&mut self, login: &Login, user: UserId) -> Done<()> {
         self.db
             .prepare_cached(
                 "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE user = ?1
