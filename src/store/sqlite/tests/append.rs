@@ -16,6 +16,29 @@ fn seqs_of_a_chat_have_no_gap_whatever_is_refused_between() {
 }
 
 #[test]
+fn ops_are_carried_out_in_their_order_by_whoever_does_it() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    for nonce in 1..=600 {
+        let op = Op::Append(said(ann, all(), nonce, "hello"));
+        // Alone, so that it may be done here; two together; and through the writing thread.
+        match nonce % 4 {
+            0 => rig.store.submit(op),
+            1 => rig.store.bring(op),
+            _ => {
+                rig.store.bring(op);
+                rig.store.carry_out();
+            }
+        }
+    }
+    rig.store.carry_out();
+    for nonce in 1..=600 {
+        let Outcome::Stored(message) = rig.outcome() else { panic!("{nonce} was not stored") };
+        assert_eq!((message.nonce, message.seq), (nonce, nonce));
+    }
+}
+
+#[test]
 fn seqs_go_on_after_a_restart() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
