@@ -195,3 +195,28 @@ impl Drop for AbortOnPanic {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::id::UserId;
+
+    #[test]
+    fn the_writing_thread_is_told_of_what_is_not_carried_out_here() {
+        let op = || Op::Departed { user: UserId(2) };
+        let is_announced = |desk: &Desk| desk.inbox.waiting().is_announced;
+        for is_calm in [false, true] {
+            // Nobody has the seat yet, so nobody can take it here.
+            let desk = Desk::new();
+            desk.is_calm.store(is_calm, Ordering::Relaxed);
+            desk.bring(op());
+            assert!(!is_announced(&desk), "it is about to be seen to");
+            desk.carry_out();
+            assert!(is_announced(&desk));
+        }
+        let desk = Desk::new();
+        desk.bring(op());
+        desk.bring(op());
+        assert!(is_announced(&desk), "two are enough for the thread");
+    }
+}
