@@ -148,7 +148,7 @@ fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) ->
 }
 
 /// The name of a room that may be joined, and made if it is missing.
-fn room_name(name: &str) -> Result<Box<str>, Refusal> {
+pub(super) fn room_name(name: &str) -> Result<Box<str>, Refusal> {
     let name = names::check(name)?;
     if names::is_reserved(&name) && *names::key(&name) != *names::ALL {
         return Err(Refusal::new(Code::Conflict, "this name is reserved; choose another"));

@@ -20,7 +20,7 @@ use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 pub(crate) use account::wrong_password;
-pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
+pub use account::{Account, Chores, DueChores, Farewell, FirstRoom, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 pub use group::{Create, Entered, Invite, Invited, Remove};
 pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};

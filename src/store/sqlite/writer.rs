@@ -15,7 +15,8 @@ use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::store::media::Hold;
 use crate::store::{
-    Append, Appended, Chores, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who,
+    Append, Appended, Chores, Committed, Consumer, Content, FirstRoom, Join, Login, Op, Outcome, Sync,
+    Synced, Who, storage_full,
 };
 use chatwire_codec::Code;
 use rusqlite::Connection;
@@ -174,10 +175,11 @@ impl Writer {
         while batch.committed.len() < BATCH_OPS && bytes < BATCH_BYTES {
             let Some(op) = ops.next() else { break };
             bytes += weight(&op);
+            let place = batch.committed.len();
             self.apply(op, batch);
             let doomed = self.doomed.take();
             if batch.first_write.is_none() && (doomed.is_some() || self.db.total_changes() != before) {
-                batch.first_write = Some(batch.committed.len() - 1);
+                batch.first_write = Some(place);
             }
             if let Some(refusal) = doomed {
                 return Err(refusal);
@@ -201,11 +203,7 @@ impl Writer {
                 batch.reads.push((batch.committed.len(), Read::Sync(sync)));
                 self.sync(sync)
             }
-            Op::Login(login) => {
-                let committed = self.login(&login);
-                batch.may_read(login);
-                committed
-            }
+            Op::Login(login) => return self.arrive(login, batch),
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
             Op::Create(create) => self.create(&create),
@@ -217,10 +215,27 @@ impl Writer {
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
-        if let Committed::Login(_, Ok(login)) = &committed {
-            batch.arrived.insert(login.user);
-        }
         batch.committed.push(committed);
+    }
+
+    /// A login, and the JOIN that came with it.
+    fn arrive(&mut self, mut login: Login, batch: &mut Batch) {
+        let first = login.first_room.take();
+        let (conn, committed) = (login.conn, self.login(&login));
+        let user = match &committed {
+            Committed::Login(_, Ok(login)) => Some(login.user),
+            _ => None,
+        };
+        batch.arrived.extend(user);
+        batch.may_read(login);
+        batch.committed.push(committed);
+        if let Some(FirstRoom { req, room }) = first {
+            batch.committed.push(match user {
+                Some(user) => self.join(&Join { conn, user, req, room, leave: None }),
+                // Should the login be asked for again and succeed, the JOIN has still failed.
+                None => Committed::Join(conn, req, Err(storage_full())),
+            });
+        }
     }
 
     fn sync(&mut self, sync: Sync) -> Committed {
@@ -310,12 +325,18 @@ impl Batch {
         self.first_write = Some(0);
         for op in ops.take(BATCH_OPS) {
             let committed = untried(&op);
+            let mut first = None;
             match op {
                 Op::Sync(sync) => self.reads.push((self.committed.len(), Read::Sync(sync))),
-                Op::Login(login) => self.may_read(login),
+                Op::Login(mut login) => {
+                    first = login.first_room.take().map(|first| (login.conn, first.req));
+                    self.may_read(login);
+                }
                 _ => {}
             }
             self.committed.push(committed);
+            self.committed
+                .extend(first.map(|(conn, req)| Committed::Join(conn, req, Err(Refusal::internal()))));
         }
     }
 
