@@ -142,7 +142,7 @@ fn unknown_frames_are_answered_by_their_range() {
     let mut story = open();
     let unknown = SkipReason::Unknown { req: 77 };
     assert_eq!(error(&story.skip(0x25, unknown)), (Code::Unsupported, 0, 0x25));
-    assert_eq!(error(&story.skip(0x54, unknown)), (Code::Unsupported, 77, 0x54));
+    assert_eq!(error(&story.skip(0x55, unknown)), (Code::Unsupported, 77, 0x55));
     assert_eq!(error(&story.skip(0x13, unknown)), (Code::Unsupported, 0, 0x13));
     assert!(story.skip(0x80, unknown).is_empty());
     assert!(story.skip(0xFE, unknown).is_empty());

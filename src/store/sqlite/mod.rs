@@ -20,6 +20,7 @@ mod membership;
 mod open;
 mod position;
 mod query;
+mod removal;
 mod row;
 mod search;
 mod seat;
@@ -39,6 +40,7 @@ use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 use crate::store::Consumer;
+use crate::store::media::MediaStore;
 use index::Backlog;
 use seat::Desk;
 use std::fs::File;
@@ -68,7 +70,7 @@ pub struct Options {
 
 /// The store on SQLite.
 ///
-/// Life: [`open`](Self::open), then [`start`](Self::start) with the consumer, then
+/// Life: [`open`](Self::open), [`frees`](Self::frees), then [`start`](Self::start) with the consumer, then
 /// [`close`](Self::close), or drop, which does the same. Ops that are submitted before the start wait for
 /// it; ops that are submitted after the close are lost, so stop whoever submits first.
 pub struct SqliteStore {
@@ -110,6 +112,14 @@ impl SqliteStore {
             state: Mutex::new(State::Opened(Box::new(writer))),
             _lock: lock,
         })
+    }
+
+    /// Has the files of media go with the last message that refers to them. To be called before the start;
+    /// without it they stay.
+    pub fn frees(&self, files: Arc<MediaStore>) {
+        if let State::Opened(writer) = &mut *self.state() {
+            writer.files = Some(files);
+        }
     }
 
     /// Starts the writing thread, which hands what it commits to `consumer` and holds it until the close.
