@@ -3,7 +3,7 @@
 use crate::id::{ChatId, ConnId, Seq, UserId};
 
 /// DELETE.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Delete {
     /// The connection.
     pub conn: ConnId,

@@ -361,6 +361,22 @@ fn outside_the_hours_only_copies_are_confirmed() {
 }
 
 #[test]
+fn a_removal_is_a_change_that_waits_for_what_was_sent_before_it() {
+    let mut story = open();
+    story.send(Text { text: "oops" });
+    assert!(story.send(Delete { req: 4, chat: ROOM.0, seq: 9 }).is_empty());
+    story.session.handle_answered(1);
+    let effects = story.drain();
+    let removal = store::Delete { conn: ConnId(1), user: USER, req: 4, chat: ROOM, seq: 9 };
+    assert!(matches!(effects[..], [Effect::Submit(Op::Delete(delete))] if delete == removal), "{effects:?}");
+    assert!(!story.session.wants_input());
+    story.notice(Notice::Answered);
+    assert!(story.session.wants_input());
+    let effects = story.send(Delete { req: 0, chat: ROOM.0, seq: 9 });
+    assert_eq!(ends_with_error(&effects), (Code::Malformed, 0, kind::DELETE));
+}
+
+#[test]
 fn a_search_is_a_query_of_its_words_and_place() {
     let query = |search: Search<'_>| match open().send(search).into_iter().next() {
         Some(Effect::Query(Query { req: 9, user: USER, kind })) => kind,
