@@ -110,10 +110,7 @@ impl Output {
 
     /// Whether a frame of another lane may be sent now.
     fn at_boundary(&self) -> bool {
-        self.has_begun
-            && self.main_sent == 0
-            && !self.is_inside_chunk()
-            && !self.is_inside_file()
+        self.has_begun && self.main_sent == 0 && !self.is_inside_chunk() && !self.is_inside_file()
     }
 
     /// A message with its media whole has begun once a piece of its file is there.

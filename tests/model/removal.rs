@@ -22,7 +22,8 @@ impl World {
         match self.may_delete(user, chat, seq) {
             Ok(is_new) => {
                 if is_new {
-                    self.chats.get_mut(&chat).unwrap().messages[usize::try_from(seq).unwrap() - 1].text = None;
+                    self.chats.get_mut(&chat).unwrap().messages[usize::try_from(seq).unwrap() - 1].text =
+                        None;
                     let told: Vec<usize> =
                         (0..self.users.len()).filter(|user| self.is_member(*user, chat)).collect();
                     self.tell_users(&told, Some(id), &format!("MESSAGE_GONE {chat} {seq}"));
