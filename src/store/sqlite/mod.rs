@@ -98,12 +98,13 @@ impl SqliteStore {
     pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
         let lock = open::lock(&options.data)?;
         let path = open::database(&options.data);
-        let db = open::writer(&path, options.durability, &options.clock)?;
+        let (db, freed) = open::writer(&path, options.durability, &options.clock)?;
         let epoch = open::epoch(&db, &path)?;
         let readers = open::readers(&path, options.readers)?;
         let clock = Arc::clone(&options.clock);
         let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
-        let writer = Writer::new(db, options.clock, backlog);
+        let mut writer = Writer::new(db, options.clock, backlog);
+        writer.freed = freed;
         Ok(SqliteStore {
             desk: Arc::new(Desk::new()),
             readers,

@@ -2,6 +2,7 @@
 
 use super::Clock;
 use crate::config::Durability;
+use crate::id::MediaId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -122,14 +123,18 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// The connection that writes, on a database of the newest version.
-pub(super) fn writer(path: &Path, durability: Durability, clock: &Clock) -> Result<Connection, OpenError> {
+/// The connection that writes, on a database of the newest version; and the media whose files may go.
+pub(super) fn writer(
+    path: &Path,
+    durability: Durability,
+    clock: &Clock,
+) -> Result<(Connection, Vec<MediaId>), OpenError> {
     let mut db = Connection::open(path).map_err(sqlite(path))?;
     set_up(&db, WRITER_CACHE).map_err(sqlite(path))?;
     set_up_writer(&db, durability).map_err(sqlite(path))?;
     migrate(&mut db, path)?;
-    end_last_run(&mut db, clock()).map_err(sqlite(path))?;
-    Ok(db)
+    let freed = end_last_run(&mut db, clock()).map_err(sqlite(path))?;
+    Ok((db, freed))
 }
 
 /// A connection for the operator's commands, beside a server's or alone. Data of an older version is brought to
@@ -244,10 +249,11 @@ fn random_epoch() -> rusqlite::Result<i64> {
 }
 
 /// All connections ended with the process that they were connected to: at the latest now.
-fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<()> {
+fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<Vec<MediaId>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    super::membership::end_of_all_guests(&transaction)?;
+    let freed = super::membership::end_of_all_guests(&transaction)?;
     transaction
         .execute("UPDATE users SET last_seen = ?1 WHERE last_seen IS NULL AND kind <> 2", params![now])?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(freed)
 }

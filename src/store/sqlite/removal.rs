@@ -47,7 +47,7 @@ impl Writer {
         if index::indexed_seq(&self.db, delete.chat)?.is_some_and(|indexed| delete.seq <= indexed) {
             index::forget_one(&self.db, id)?;
         }
-        let media = row::media_refs(&self.db, id)?;
+        let media = row::media_refs(&self.db, id, id)?;
         self.db.prepare_cached("DELETE FROM media_refs WHERE message = ?1")?.execute(params![id])?;
         self.db
             .prepare_cached("UPDATE messages SET kind = ?2, name = '', body = '' WHERE id = ?1")?
@@ -55,22 +55,10 @@ impl Writer {
         self.free(&media)
     }
 
-    /// Deletes the rows of media among these that no message has any more, and that nobody may send.
+    /// Frees media of messages that are gone, where nothing else needs it.
     pub(super) fn free(&mut self, media: &[(MediaKind, MediaId)]) -> Done<()> {
-        for (kind, id) in media {
-            let freed = self
-                .db
-                .prepare_cached(
-                    "DELETE FROM media WHERE id = ?1 AND kind = ?2
-                        AND NOT EXISTS (SELECT 1 FROM media_refs WHERE media = ?1 AND kind = ?2)
-                        AND NOT EXISTS (SELECT 1 FROM uploads
-                                         WHERE media = ?1 AND kind = ?2 AND stored_at IS NOT NULL)",
-                )?
-                .execute(params![id.0, *kind as u8])?;
-            if freed > 0 {
-                self.freed.push(*id);
-            }
-        }
+        let freed = free(&self.db, media)?;
+        self.freed.extend(freed);
         Ok(())
     }
 
@@ -102,6 +90,26 @@ impl Writer {
             true
         })
     }
+}
+
+/// Deletes the rows of media among these that no message has any more, and that nobody may send. Their files may go
+/// once that is committed.
+pub(super) fn free(db: &Connection, media: &[(MediaKind, MediaId)]) -> rusqlite::Result<Vec<MediaId>> {
+    let mut freed = Vec::new();
+    for (kind, id) in media {
+        let deleted = db
+            .prepare_cached(
+                "DELETE FROM media WHERE id = ?1 AND kind = ?2
+                    AND NOT EXISTS (SELECT 1 FROM media_refs WHERE media = ?1 AND kind = ?2)
+                    AND NOT EXISTS (SELECT 1 FROM uploads
+                                     WHERE media = ?1 AND kind = ?2 AND stored_at IS NOT NULL)",
+            )?
+            .execute(params![id.0, *kind as u8])?;
+        if deleted > 0 {
+            freed.push(*id);
+        }
+    }
+    Ok(freed)
 }
 
 /// Who sent a message, and the kind of its content.

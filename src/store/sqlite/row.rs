@@ -137,10 +137,10 @@ pub(super) fn first_media(db: &Connection, message: i64) -> rusqlite::Result<Opt
         .optional()
 }
 
-/// All media of a message.
-pub(super) fn media_refs(db: &Connection, message: i64) -> rusqlite::Result<Vec<(MediaKind, MediaId)>> {
-    db.prepare_cached("SELECT kind, media FROM media_refs WHERE message = ?1")?
-        .query_map(params![message], media_ref)?
+/// All media of these messages, by the first id and the last.
+pub(super) fn media_refs(db: &Connection, from: i64, to: i64) -> rusqlite::Result<Vec<(MediaKind, MediaId)>> {
+    db.prepare_cached("SELECT DISTINCT kind, media FROM media_refs WHERE message BETWEEN ?1 AND ?2")?
+        .query_map(params![from, to], media_ref)?
         .collect()
 }
 

@@ -318,3 +318,42 @@ fn a_removal_that_was_undone_has_removed_nothing() {
     assert!(rig.delete(ann, ChatId::ALL, 1).unwrap().is_new);
     assert!(!path.exists());
 }
+
+#[test]
+fn media_goes_with_a_group_that_nobody_is_left_in() {
+    let (mut rig, files) = Rig::with_files();
+    let ann = rig.guest("ann");
+    let mut paths = Vec::new();
+    for run_ends in [false, true] {
+        let ours = rig.group(ann, &[]);
+        let (both, one) = (body(&files, b"in both"), body(&files, &[u8::from(run_ends); 9]));
+        paths.extend([files.path(&both.0.id), files.path(&one.0.id)]);
+        for body in [both, one] {
+            stored(rig.send(Append { target: Target::Chat(ours), ..with_body(ann, body) }));
+        }
+        if !run_ends {
+            stored(rig.send(with_body(ann, body(&files, b"in both"))));
+            rig.leave(ann, Some(ours)).unwrap();
+            assert!(paths[0].exists() && !paths[1].exists());
+            rig.delete(ann, ChatId::ALL, 1).unwrap();
+            assert!(!paths[0].exists());
+        }
+    }
+    // The guest's connection ends with the run, and so does the membership.
+    let (mut rig, _files) = rig.reopen_unstarted().and_files();
+    rig.say(ann, all(), "hello");
+    assert!(!paths[2].exists() && !paths[3].exists() && rig.rows("media") == 0);
+}
+
+#[test]
+fn media_goes_with_a_home_chat() {
+    let (mut rig, files) = Rig::with_files();
+    let ann = rig.guest("ann");
+    let secret = body(&files, b"at home");
+    let path = files.path(&secret.0.id);
+    stored(rig.send(Append { target: Target::Current(None), ..with_body(ann, secret) }));
+    rig.depart(ann);
+    rig.pass(48 * HOUR);
+    rig.chores();
+    assert!(!path.exists() && rig.rows("media") == 0 && rig.rows("messages") == 0);
+}

@@ -300,7 +300,7 @@ fn an_older_databases_messages_are_in_the_index() {
     let rig = rig.reopen_unstarted();
     rig.other()
         .execute_batch(
-            "DROP TABLE words; ALTER TABLE chats DROP COLUMN indexed_seq; PRAGMA user_version = 1;",
+            "DROP INDEX uploads_by_media; DROP TABLE words; ALTER TABLE chats DROP COLUMN indexed_seq; PRAGMA user_version = 1;",
         )
         .unwrap();
     let rig = rig.reopen();
