@@ -293,22 +293,6 @@ fn the_index_says_the_same_behind_a_restart() {
 }
 
 #[test]
-fn an_older_databases_messages_are_in_the_index() {
-    let mut rig = Rig::new();
-    let ann = rig.guest("ann");
-    rig.say(ann, all(), "needle");
-    let rig = rig.reopen_unstarted();
-    rig.other()
-        .execute_batch(
-            "DROP INDEX uploads_by_media; DROP TABLE words; ALTER TABLE chats DROP COLUMN indexed_seq; PRAGMA user_version = 1;",
-        )
-        .unwrap();
-    let rig = rig.reopen();
-    assert_eq!((rig.behind(), rig.indexed("needle")), (0, 1));
-    assert_eq!(rig.texts(ann, "needle"), ["needle"]);
-}
-
-#[test]
 fn what_is_deleted_leaves_no_word_behind() {
     let mut rig = Rig::new();
     let (ann, bob) = (rig.guest("ann"), rig.guest("bob"));
