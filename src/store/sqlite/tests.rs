@@ -8,6 +8,7 @@ mod groups;
 mod login;
 mod positions;
 mod query;
+mod removal;
 mod rooms;
 mod search;
 mod versions;

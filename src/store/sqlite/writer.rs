@@ -1,6 +1,6 @@
 //! The one that writes: takes what waited, carries it out in one transaction, commits once, and hands on what
 //! came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::group`], [`super::position`] and [`super::chores`].
+//! [`super::group`], [`super::position`], [`super::removal`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -12,8 +12,8 @@ use super::chat;
 use super::fault::{self, Done, Fault};
 use super::index::Backlog;
 use crate::error::Refusal;
-use crate::id::{Micros, UserId};
-use crate::store::media::Hold;
+use crate::id::{MediaId, Micros, UserId};
+use crate::store::media::{Hold, MediaStore};
 use crate::store::{
     Append, Appended, Chores, Committed, Consumer, Content, FirstRoom, Join, Login, Op, Outcome, Sync,
     Synced, Who, storage_full,
@@ -38,8 +38,12 @@ pub(super) struct Writer {
     clock: Clock,
     /// Why the running transaction must not be committed.
     doomed: Option<Refusal>,
-    /// The files of the media in the running transaction, and whether their messages are in it.
-    pub(super) holds: Vec<(Box<Hold>, bool)>,
+    /// The files that came with messages of the running transaction, stored or refused.
+    pub(super) holds: Vec<Hold>,
+    /// Media whose rows the running transaction has deleted.
+    pub(super) freed: Vec<MediaId>,
+    /// Where the files are.
+    pub(super) files: Option<Arc<MediaStore>>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
@@ -70,7 +74,8 @@ enum Read {
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished, backlog }
+        let (holds, freed, files) = (Vec::new(), Vec::new(), None);
+        Writer { db, cache, clock, doomed: None, holds, freed, files, failing: false, unfinished, backlog }
     }
 
     /// Carries out all these ops, and hands on what came of them.
@@ -150,6 +155,7 @@ impl Writer {
         }
         self.cache.clear();
         self.holds.clear();
+        self.freed.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
         for (place, read) in std::mem::take(&mut batch.reads) {
@@ -191,7 +197,7 @@ impl Writer {
         if batch.first_write.is_some() {
             log::debug!("store: committed {} ops", batch.committed.len());
         }
-        self.holds.drain(..).filter(|(_, is_stored)| *is_stored).for_each(|(hold, _)| hold.keep());
+        self.settle_files();
         self.worked(batch.first_write.is_some());
         Ok(())
     }
@@ -210,6 +216,7 @@ impl Writer {
             Op::Invite(invite) => self.invite(&invite),
             Op::Remove(remove) => self.remove(&remove),
             Op::Read(read) => self.read(read),
+            Op::Delete(delete) => self.delete(delete),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
@@ -366,6 +373,7 @@ impl Committed {
             Committed::Create(_, _, done) => *done = Err(refusal),
             Committed::Invite(_, _, done) => *done = Err(refusal),
             Committed::Read(_, _, done) => *done = Err(refusal),
+            Committed::Delete(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
             Committed::Used => {}
@@ -388,6 +396,7 @@ fn untried(op: &Op) -> Committed {
         Op::Invite(invite) => Committed::Invite(invite.conn, invite.req, Err(refusal)),
         Op::Remove(remove) => Committed::Remove(remove.conn, remove.req, Err(refusal)),
         Op::Read(read) => Committed::Read(read.conn, read.req, Err(refusal)),
+        Op::Delete(delete) => Committed::Delete(delete.conn, delete.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,
