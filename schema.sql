@@ -1,5 +1,5 @@
 -- Everything that is kept, but for the bytes of media: those are files, named by their digest. What has come since the
--- first version (the index of words) is in src/store/sqlite/*.sql.
+-- first version (the index of words; uploads, and whose storage media takes) is in src/store/sqlite/*.sql.
 --
 -- Times are microseconds since the Unix epoch. Ids of users and chats are AUTOINCREMENT, because an id that
 -- anyone may have seen is never given again. The store writes through one thread; what a constraint here
@@ -137,23 +137,6 @@ CREATE TABLE media_refs (
 
 -- From media to the chats that it stands in.
 CREATE INDEX media_refs_by_media ON media_refs (media, kind, message);
-
--- What a user has uploaded: half, with its temporary file, or whole, and then its user may send it.
-CREATE TABLE uploads (
-    user       INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
-    media      BLOB NOT NULL CHECK (length(media) = 32),    -- the digest that was announced
-    kind       INTEGER NOT NULL CHECK (kind IN (1, 2, 3, 4)),
-    size       INTEGER NOT NULL,                            -- the size that was announced
-    name       TEXT NOT NULL DEFAULT '',
-    received   INTEGER NOT NULL DEFAULT 0,                  -- bytes that are safe on disk
-    path       TEXT,                                        -- of the half file; NULL when it is whole
-    touched_at INTEGER NOT NULL,
-    stored_at  INTEGER,                                     -- NULL while it is half
-    PRIMARY KEY (user, media)
-) STRICT, WITHOUT ROWID;
-
--- Half uploads are kept for a day.
-CREATE INDEX uploads_half ON uploads (touched_at) WHERE stored_at IS NULL;
 
 -- Who is kept out: a user or an address (with a prefix length).
 CREATE TABLE bans (

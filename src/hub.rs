@@ -356,6 +356,11 @@ impl Hub {
             Committed::Invite(conn, req, result) => self.invited(conn, req, result),
             Committed::Remove(conn, req, result) => self.removed(conn, req, result),
             Committed::Read(conn, req, result) => self.read(conn, req, result),
+            Committed::Upload(conn, ticket, result) => {
+                if let Some(link) = self.link(conn) {
+                    link.outbox.notify(Notice::Uploaded(ticket, result));
+                }
+            }
             Committed::Chores(chores) => self.chores_done(&chores),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }

@@ -5,7 +5,7 @@
 
 use super::Connection;
 use crate::id::Now;
-use chatwire_codec::Event;
+use chatwire_codec::{Event, Frame};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -112,6 +112,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if let Some(body) = &mut self.body {
                         body.write(chunk);
                     }
+                }
+                Ok(Some(Event::Frame(Frame::Chunk(chunk)))) => {
+                    ended = true;
+                    if let Some(ticket) = self.session.handle_chunk(now, &chunk)
+                        && let Some(uploads) = &mut self.uploads
+                    {
+                        uploads.write(ticket, chunk.bytes);
+                    }
+                    self.perform_effects();
                 }
                 Ok(Some(event)) => {
                     ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });

@@ -30,6 +30,7 @@ fn rules() -> Rules {
         hello: 10 * SECOND,
         frame: 30 * SECOND,
         stall: 300 * SECOND,
+        max_media: 1 << 30,
     }
 }
 

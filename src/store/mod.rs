@@ -15,6 +15,7 @@ pub mod media;
 mod page;
 mod reading;
 pub mod sqlite;
+mod upload;
 
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
@@ -26,6 +27,7 @@ pub use group::{Create, Entered, Invite, Invited, Remove};
 pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};
 pub use reading::{Read, Reading};
 use std::sync::Arc;
+pub use upload::{Upload, Used};
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
 #[derive(Debug)]
@@ -48,6 +50,8 @@ pub enum Op {
     Read(Read),
     /// SYNC: changes nothing, but takes its place in the order of changes.
     Sync(Sync),
+    /// An UPLOAD is whole.
+    Upload(Upload),
     /// A user's last connection has ended. A guest's memberships of rooms and groups end with it, unless the
     /// user has logged in again since.
     Departed {
@@ -207,6 +211,8 @@ pub enum Committed {
     Read(ConnId, u32, Result<Reading, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
+    /// Of [`Op::Upload`]: connection, ticket.
+    Upload(ConnId, u32, Result<MediaId, Refusal>),
     /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for
     /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
     /// start.
@@ -442,6 +448,18 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `not_found` or `internal`.
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal>;
+
+    /// Bytes of media that are kept, of all and of this user.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn used(&self, user: UserId) -> Result<Used, Refusal>;
+
+    /// Whether a message of this user has this nonce.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn has_nonce(&self, user: UserId, nonce: u64) -> Result<bool, Refusal>;
 
     /// Who has this name, which is one as names are compared.
     ///

@@ -10,7 +10,8 @@ use std::thread;
 use std::time::Duration;
 
 /// Steps from one version of the schema to the next; the first makes it. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("../../../schema.sql"), include_str!("search.sql")];
+const MIGRATIONS: &[&str] =
+    &[include_str!("../../../schema.sql"), include_str!("search.sql"), include_str!("uploads.sql")];
 
 const DATABASE: &str = "chatwire.db";
 const LOCK: &str = "chatwire.lock";
