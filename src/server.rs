@@ -94,7 +94,9 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     announce(&socket)?;
     let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
     let accepting = tokio::spawn(accepting);
-    let walking = AbortOnDropHandle::new(tokio::spawn(shared.warden.clone().walk(shared.hub.clone(), shared.uploads.clone())));
+    let walking = AbortOnDropHandle::new(tokio::spawn(
+        shared.warden.clone().walk(shared.hub.clone(), shared.uploads.clone()),
+    ));
 
     tokio::select! {
         _ = terminate.recv() => {}

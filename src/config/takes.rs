@@ -109,7 +109,10 @@ impl Takes {
         match (self, value) {
             (_, String(text)) => Some(text.clone()),
             (Takes::Flag(_), Boolean(_))
-            | (Takes::Count(..) | Takes::Bytes(..) | Takes::Volume(_) | Takes::Seconds(..), Integer(_) | Float(_))
+            | (
+                Takes::Count(..) | Takes::Bytes(..) | Takes::Volume(_) | Takes::Seconds(..),
+                Integer(_) | Float(_),
+            )
             | (Takes::NotYet(_), Boolean(_) | Integer(_) | Float(_)) => Some(value.to_string()),
             (Takes::Zones(_) | Takes::Hours(_), Array(items)) => {
                 items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|items| items.join(","))
@@ -134,9 +137,7 @@ impl Display for Takes {
                     bounds.end()
                 )
             }
-            Takes::Volume(_) => {
-                f.write_str("bytes, 0 for no limit, or a size such as 500MiB, 20GiB")
-            }
+            Takes::Volume(_) => f.write_str("bytes, 0 for no limit, or a size such as 500MiB, 20GiB"),
             Takes::Seconds(bounds, _) => {
                 write!(f, "seconds, {} to {}, also with a fraction", bounds.start(), bounds.end())
             }

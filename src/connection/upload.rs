@@ -289,10 +289,13 @@ impl Pieces {
         let bytes: usize = pieces.iter().map(Vec::len).sum();
         self.unconfirmed -= bytes;
         let mut at = len - bytes as u64;
-        let ends: Vec<u64> = pieces.iter().map(|piece| {
-            at += piece.len() as u64;
-            at
-        }).collect();
+        let ends: Vec<u64> = pieces
+            .iter()
+            .map(|piece| {
+                at += piece.len() as u64;
+                at
+            })
+            .collect();
         pieces.iter_mut().for_each(Vec::clear);
         self.spare = pieces;
         self.count();
@@ -333,9 +336,8 @@ fn failed(e: &tokio::task::JoinError) -> Refusal {
 impl<S> Connection<S> {
     pub(super) fn begin_upload(&mut self, wish: Wish) {
         let (shared, link) = (&self.member.shared, &self.member.link);
-        let uploads = self
-            .uploads
-            .get_or_insert_with(|| Box::new(Uploads::new(shared.clone(), link.clone())));
+        let uploads =
+            self.uploads.get_or_insert_with(|| Box::new(Uploads::new(shared.clone(), link.clone())));
         uploads.begin(wish);
     }
 

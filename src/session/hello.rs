@@ -172,7 +172,7 @@ impl Session {
                 body: None,
                 waits: false,
                 transfers: Vec::new(),
-            last_upload: 0,
+                last_upload: 0,
                 events_until: None,
             }));
             self.effects.push_back(Effect::Presence(Presence::Online));

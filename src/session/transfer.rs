@@ -129,8 +129,7 @@ impl Session {
         // Nothing needs it, since MEDIA names the file; but what is no name is told now.
         names::file(upload.name)?;
         open.last_upload = open.last_upload.wrapping_add(1);
-        let (req, ticket, media, size) =
-            (upload.req, open.last_upload, MediaId(upload.digest), upload.size);
+        let (req, ticket, media, size) = (upload.req, open.last_upload, MediaId(upload.digest), upload.size);
         Ok(Effect::BeginUpload(Wish { req, ticket, media, kind, size }))
     }
 

@@ -1,7 +1,7 @@
 //! Where whole files stand: under the digest of their bytes.
 
-use super::hold::{Hold, Holds};
 use super::MEDIA;
+use super::hold::{Hold, Holds};
 use crate::id::MediaId;
 use std::fs::{self, File};
 use std::io;

@@ -65,6 +65,7 @@ pub(super) fn used(db: &Connection, user: UserId) -> Done<Used> {
 
 pub(super) fn has_nonce(db: &Connection, user: UserId, nonce: u64) -> Done<bool> {
     // `nonce <> 0` is what lets SQLite use the index.
-    let mut found = db.prepare_cached("SELECT 1 FROM messages WHERE nonce = ?1 AND user = ?2 AND nonce <> 0")?;
+    let mut found =
+        db.prepare_cached("SELECT 1 FROM messages WHERE nonce = ?1 AND user = ?2 AND nonce <> 0")?;
     Ok(found.exists(params![nonce.cast_signed(), sql(user.0)])?)
 }
