@@ -5,6 +5,7 @@ mod events;
 mod frames;
 mod login;
 mod times;
+mod transfers;
 
 use super::*;
 use crate::id::MediaId;

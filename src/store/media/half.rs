@@ -233,3 +233,7 @@ fn named(name: &str) -> Option<(UserId, MediaId)> {
     let digest = blake3::Hash::from_hex(digest).ok()?;
     Some((UserId(user.parse().ok()?), MediaId(*digest.as_bytes())))
 }
+
+#[cfg(test)]
+#[path = "half_tests.rs"]
+mod tests;

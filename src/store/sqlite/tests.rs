@@ -10,6 +10,7 @@ mod positions;
 mod query;
 mod rooms;
 mod search;
+mod uploads;
 
 use super::admin::{Admin, AdminError};
 use super::{Options, SqliteStore};
@@ -37,6 +38,11 @@ const SECOND: Micros = 1_000_000;
 const HOUR: Micros = 3600 * SECOND;
 /// When a test begins.
 const DAWN: Micros = 1_700_000_000 * SECOND;
+
+/// Takes back what version 3 of the schema has added.
+const BEFORE_UPLOADS: &str = "
+    DROP TRIGGER media_comes; DROP TRIGGER media_goes; DROP TABLE storage; DROP TABLE uploads;
+    ALTER TABLE media DROP COLUMN owner; PRAGMA user_version = 2;";
 
 /// A store, its clock, and what it has committed.
 struct Rig {

@@ -298,6 +298,7 @@ fn an_older_databases_messages_are_in_the_index() {
     let ann = rig.guest("ann");
     rig.say(ann, all(), "needle");
     let rig = rig.reopen_unstarted();
+    rig.other().execute_batch(BEFORE_UPLOADS).unwrap();
     rig.other()
         .execute_batch(
             "DROP TABLE words; ALTER TABLE chats DROP COLUMN indexed_seq; PRAGMA user_version = 1;",
