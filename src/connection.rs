@@ -259,7 +259,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Effect::EndUpload(ticket, frames) => self.end_upload(ticket, &frames),
             Effect::Mute => {
                 self.member.shared.hub.mute(&self.member.link);
-                self.uploads.take().into_iter().for_each(|uploads| uploads.end_all());
+                self.uploads = None;
                 self.fetches = None;
                 self.output.drop_all_chunks();
             }

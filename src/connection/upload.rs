@@ -19,6 +19,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
+use tokio::runtime::Handle;
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
@@ -114,10 +115,6 @@ impl Uploads {
         }
     }
 
-    pub(super) fn end_all(self) {
-        self.running.into_iter().for_each(Running::let_go);
-    }
-
     /// Moves what can be moved; tells what came of it, and whether anything did.
     fn poll(&mut self, cx: &mut Context<'_>) -> (Vec<News>, bool) {
         let mut news = Vec::new();
@@ -160,6 +157,13 @@ impl Uploads {
         });
         news.push(News::Begun(wish, begun));
         true
+    }
+}
+
+/// However the connection has ended, what came of its uploads is kept.
+impl Drop for Uploads {
+    fn drop(&mut self) {
+        self.running.drain(..).for_each(Running::let_go);
     }
 }
 
@@ -231,9 +235,11 @@ impl Running {
     /// Brings what has come to the disk, and then gives the upload back.
     fn let_go(self) {
         let rest = self.pieces.waiting;
+        // There is none when the whole server ends at once.
+        let Ok(runtime) = Handle::try_current() else { return };
         match self.stage {
-            Stage::Idle(work) => drop(spawn_blocking(move || leave(work, &rest))),
-            Stage::Writing(job) => drop(tokio::spawn(async move {
+            Stage::Idle(work) => drop(runtime.spawn_blocking(move || leave(work, &rest))),
+            Stage::Writing(job) => drop(runtime.spawn(async move {
                 if let Ok((work, _, Ok(()))) = job.await {
                     // If it fails that is in the log, and nobody is there to be told.
                     let _ = spawn_blocking(move || leave(work, &rest)).await;

@@ -121,3 +121,13 @@ pub fn leave_half(peer: &mut Peer) {
     }
     peer.expect_end();
 }
+
+/// Resets the connection, when the server has taken all that was sent.
+#[track_caller]
+pub fn reset(mut peer: Peer) {
+    peer.send(Ping { bytes: b"taken?" });
+    while !matches!(peer.next(), Frame::Pong(_)) {}
+    // Who closes with something unread resets.
+    peer.send(Ping { bytes: b"unread" });
+    peer.sender().peek(&mut [0]).expect("a PONG");
+}
