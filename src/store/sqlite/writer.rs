@@ -215,7 +215,7 @@ impl Writer {
             Op::Upload(upload) => self.upload(upload),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
-            Op::Used { token } => self.used(&token),
+            Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {

@@ -123,12 +123,13 @@ fn a_nonce_that_is_there_is_known() {
 fn data_of_earlier_versions_counts_as_who_sent_it_first() {
     let dir = tempfile::tempdir().unwrap();
     let now = Arc::new(AtomicI64::new(DAWN));
-    drop(SqliteStore::open(options(dir.path().to_owned(), &now)).unwrap());
     let path = crate::store::sqlite::open::database(dir.path());
     let db = rusqlite::Connection::open(&path).unwrap();
-    db.execute_batch(BEFORE_UPLOADS).unwrap();
+    db.execute_batch(include_str!("schema-1.sql")).unwrap();
     db.execute_batch(
-        "INSERT INTO users (id, kind, name, created_at) VALUES (7, 1, 'ann', 0), (8, 1, 'bob', 0);
+        "PRAGMA user_version = 1;
+         INSERT INTO meta VALUES ('epoch', 77);
+         INSERT INTO users (id, kind, name, created_at) VALUES (7, 1, 'ann', 0), (8, 1, 'bob', 0);
          INSERT INTO messages (id, at, user, kind) VALUES ((1 << 32) + 1, 1, 7, 3), ((1 << 32) + 2, 2, 8, 3);
          INSERT INTO media (id, kind, size, mime, path, created_at)
          VALUES (zeroblob(32), 3, 10, 'image/png', '', 1), (zeroblob(32), 4, 10, 'image/png', '', 1),

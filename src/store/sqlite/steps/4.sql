@@ -1,6 +1,5 @@
--- What a user has STORED by an upload, and may send, whether or not a message has it. It ends with the media. A half
--- upload has no row: it is a file, which says all that there is to know of it.
-DROP TABLE IF EXISTS uploads;
+-- An upload's row begins when it is whole: a half one is a file. Nothing was ever in the table of before.
+DROP TABLE uploads;
 CREATE TABLE uploads (
     user      INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
     media     BLOB NOT NULL,
@@ -9,24 +8,18 @@ CREATE TABLE uploads (
     PRIMARY KEY (user, media, kind),
     FOREIGN KEY (media, kind) REFERENCES media (id, kind) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
-
--- Media that goes takes its uploads along.
 CREATE INDEX uploads_by_media ON uploads (media, kind);
 
--- Who brought it first: it counts as that user's, as long as it is kept. All kinds of one file have one owner; what
--- nobody is known to have brought is the assistant's.
+-- Whose storage media takes. What was there is who sent it first's.
 ALTER TABLE media ADD COLUMN owner INTEGER NOT NULL DEFAULT 1;
 UPDATE media SET owner = coalesce(
     (SELECT m.user FROM media_refs r JOIN messages m ON m.id = r.message
       WHERE r.media = media.id ORDER BY m.at, m.id LIMIT 1), 1);
 
--- Bytes of the files of media, by owner; of all together under 0. A file counts once, however many kinds it is of.
--- Kept by triggers, so that whoever adds or removes media need not know of it.
 CREATE TABLE storage (
     owner INTEGER PRIMARY KEY,
     bytes INTEGER NOT NULL
 ) STRICT;
-
 INSERT INTO storage (owner, bytes)
 SELECT 0, coalesce(sum(size), 0) FROM (SELECT DISTINCT id, size FROM media);
 INSERT INTO storage (owner, bytes)
