@@ -142,7 +142,7 @@ fn an_upload_goes_on_after_its_connection_was_lost() {
         let mut peer = aya.again(&server);
         let at = begin(&mut peer, upload(3, kind::FILE, &bytes));
         assert!(at >= kept && at < bytes.len(), "round {round}: {at} of {kept}");
-        let end = (at + random.below(2 * CONFIRMED as usize)).min(bytes.len() - 1);
+        let end = (at + random.below(2 * CONFIRMED)).min(bytes.len() - 1);
         let safe = send_chunks(&mut peer, 3, &bytes, at, end);
         match round % 3 {
             // What came before a goodbye is kept, all of it.

@@ -139,7 +139,7 @@ fn bytes_of_another_kind_are_refused_and_leave_nothing() {
     for (kind, name) in [(kind::VOICE, "image.png"), (kind::IMAGE, "voice.mp3"), (kind::VIDEO, "image.gif")] {
         let bytes = sample(name).repeat(700);
         assert_eq!(begin(&mut aya, upload(3, kind, &bytes)), 0);
-        send_chunks(&mut aya, 3, &bytes, 0, CONFIRMED as usize);
+        send_chunks(&mut aya, 3, &bytes, 0, CONFIRMED);
         expect_failed(&mut aya, 3, Code::BadMedia);
         // An empty one is of no kind either.
         assert_eq!(begin(&mut aya, upload(3, kind, b"")), 0);
@@ -217,7 +217,7 @@ fn who_may_read_it_already_need_not_send_it() {
 fn four_run_at_once_and_a_fifth_does_not() {
     let server = Server::start();
     let mut aya = Peer::guest(&server);
-    let bodies: Vec<Vec<u8>> = (0..5).map(|n| random_bytes(n, 3 * MEBIBYTE + n as usize)).collect();
+    let bodies: Vec<Vec<u8>> = [0, 1, 2, 3, 4].map(|n| random_bytes(n as u64, 3 * MEBIBYTE + n)).into();
     for (req, bytes) in (1..5).zip(&bodies) {
         assert_eq!(begin(&mut aya, upload(req, kind::FILE, bytes)), 0);
     }

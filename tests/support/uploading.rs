@@ -9,7 +9,7 @@ pub const CHUNK: usize = 65_536;
 /// Bytes that a client may leave unconfirmed.
 pub const WINDOW: usize = MEBIBYTE;
 /// RECEIVED comes at least every so many bytes.
-pub const CONFIRMED: u64 = 256 * 1024;
+pub const CONFIRMED: usize = 256 * 1024;
 
 pub fn digest(bytes: &[u8]) -> [u8; 32] {
     *blake3::hash(bytes).as_bytes()
@@ -54,9 +54,10 @@ pub fn send_chunks(peer: &mut Peer, req: u32, bytes: &[u8], from: usize, end: us
 pub fn received(peer: &mut Peer, req: u32, safe: usize) -> usize {
     let received: Received = peer.expect();
     assert_eq!(received.transfer, req);
-    let step = received.offset - safe as u64;
+    let offset = usize::try_from(received.offset).unwrap();
+    let step = offset - safe;
     assert!(step > 0 && step <= CONFIRMED, "{step} bytes were confirmed at once");
-    usize::try_from(received.offset).unwrap()
+    offset
 }
 
 /// The end of an upload, past what is still confirmed.
