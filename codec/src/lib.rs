@@ -37,6 +37,7 @@ extern crate alloc;
 mod decoder;
 mod error;
 pub mod frame;
+mod limits;
 mod reader;
 mod table;
 #[cfg(feature = "tokio")]
@@ -44,9 +45,10 @@ mod tokio;
 mod value;
 mod writer;
 
-pub use decoder::{Decoder, Event, Limits, SkipReason};
+pub use decoder::{Decoder, Event, FrameRef, SkipReason};
 pub use error::{Code, DecodeError, EncodeError, Rule};
 pub use frame::{FRAMES, Frame, MediaKind, Said};
+pub use limits::Limits;
 pub use table::{Direction, FieldInfo, FrameInfo, Payload};
 #[cfg(feature = "tokio")]
 pub use tokio::{FrameCodec, RawFrame};
