@@ -158,6 +158,7 @@ impl Decoder {
                 Ok(frame) => Event::Frame(frame),
                 Err(error) => {
                     (*input, self.state) = before;
+                    self.pass_over(input);
                     return Err(error);
                 }
             },
@@ -222,23 +223,27 @@ impl Decoder {
     }
 
     fn other<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
-        loop {
-            match &mut self.state {
-                State::First | State::Header | State::BehindTo => return self.frame(input),
-                State::Body { left: 0 } => {
-                    self.state = State::Header;
-                    return Ok(Some(Event::BodyEnd));
-                }
-                State::Body { left } => {
-                    let chunk = take_up_to(input, left);
-                    return Ok((!chunk.is_empty()).then_some(Event::BodyChunk(chunk)));
-                }
-                State::Skip { left: 0 } => self.state = State::Header,
-                State::Skip { left } => {
-                    if take_up_to(input, left).is_empty() {
-                        return Ok(None);
-                    }
-                }
+        self.pass_over(input);
+        match &mut self.state {
+            State::First | State::Header | State::BehindTo => self.frame(input),
+            State::Body { left: 0 } => {
+                self.state = State::Header;
+                Ok(Some(Event::BodyEnd))
+            }
+            State::Body { left } => {
+                let chunk = take_up_to(input, left);
+                Ok((!chunk.is_empty()).then_some(Event::BodyChunk(chunk)))
+            }
+            State::Skip { .. } => Ok(None),
+        }
+    }
+
+    /// Takes what is there of a frame that is skipped.
+    fn pass_over(&mut self, input: &mut &[u8]) {
+        if let State::Skip { left } = &mut self.state {
+            take_up_to(input, left);
+            if *left == 0 {
+                self.state = State::Header;
             }
         }
     }

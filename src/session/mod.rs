@@ -377,6 +377,10 @@ impl Session {
     }
 
     fn shutdown(&mut self, now: Instant) {
+        // Who is ending already, with all the time that its answers take, has only so much from now on.
+        if matches!(self.state, State::Ending(_)) {
+            return self.timers.drain_at_the_latest(now + DRAIN);
+        }
         self.end(
             Some(now + DRAIN),
             delivery::bye(1, "the server is shutting down; come back in a few seconds"),

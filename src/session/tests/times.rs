@@ -163,6 +163,16 @@ fn bye_waits_for_the_answers_however_long_they_take() {
 }
 
 #[test]
+fn a_server_that_stops_waits_no_longer_for_those_that_are_ending_already() {
+    let mut story = open();
+    story.send(Text { text: "hi" });
+    story.send(Bye::default());
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    assert!(story.wait(DRAIN - Duration::from_millis(1)).is_empty());
+    assert!(matches!(story.wait(Duration::from_millis(1))[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
 fn a_connection_that_reads_too_little_of_what_must_not_be_dropped_ends() {
     assert_eq!(ends_with_error(&open().notice(Notice::Overrun)).0, Code::Timeout);
 }
