@@ -15,10 +15,10 @@
 //!            └────────┘                    └──────┘
 //! ```
 
+use crate::HEADER_LEN;
 use crate::error::{DecodeError, Rule};
 use crate::frame::{Frame, Text, kind};
 use crate::limits::{self, Limits, Plain, Side};
-use crate::table::Payload;
 
 /// What a stream consists of. Frames are read ([`Decoder::next`]) or as they came ([`Decoder::next_ref`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -79,10 +79,6 @@ impl<'a> FrameRef<'a> {
     /// As [`Frame::parse`].
     #[inline]
     pub fn parse(self) -> Result<Frame<'a>, DecodeError> {
-        // The frame that matters for speed has a way of its own past the table.
-        if self.kind == kind::TEXT {
-            return Text::parse(self.payload).map(Frame::Text);
-        }
         Frame::parse(self.kind, self.payload)
     }
 }
@@ -134,7 +130,7 @@ impl Decoder {
             Side::Server => limits::CHUNK.max(u64::from(self.limits.max_text)),
             Side::Client => limits::INLINE.max(u64::from(self.limits.max_text)),
         };
-        crate::HEADER_LEN + usize::try_from(payload).unwrap_or(usize::MAX - crate::HEADER_LEN)
+        HEADER_LEN + usize::try_from(payload).unwrap_or(usize::MAX - HEADER_LEN)
     }
 
     /// Whether a body or a skipped frame has begun and not ended. (The beginning of a small frame is in
@@ -152,22 +148,32 @@ impl Decoder {
     /// The frame at the front of `input` breaks the protocol; the stream cannot be followed further.
     #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
-        let before = (*input, self.state);
-        Ok(Some(match self.next_ref(input)? {
-            Some(Event::Frame(frame)) => match frame.parse() {
-                Ok(frame) => Event::Frame(frame),
-                Err(error) => {
-                    (*input, self.state) = before;
-                    self.pass_over(input);
-                    return Err(error);
-                }
-            },
-            Some(Event::BodyStart { kind, size }) => Event::BodyStart { kind, size },
-            Some(Event::BodyChunk(bytes)) => Event::BodyChunk(bytes),
-            Some(Event::BodyEnd) => Event::BodyEnd,
-            Some(Event::Skipped { kind, size, reason }) => Event::Skipped { kind, size, reason },
-            None => return Ok(None),
-        }))
+        if let Some((frame, rest)) = self.plain(input) {
+            // The frame that matters for speed is made where it is returned. Moving it there from elsewhere takes
+            // longer than all else.
+            if frame.kind == kind::TEXT
+                && let Ok(text) = core::str::from_utf8(frame.payload)
+            {
+                *input = rest;
+                self.state = State::Header;
+                return Ok(Some(Event::Frame(Frame::Text(Text { text }))));
+            }
+            return self.read(frame, rest, input);
+        }
+        self.other_read(input)
+    }
+
+    /// A plain frame, read; `rest` is behind it.
+    fn read<'a>(
+        &mut self,
+        frame: FrameRef<'a>,
+        rest: &'a [u8],
+        input: &mut &'a [u8],
+    ) -> Result<Option<Event<'a>>, DecodeError> {
+        let read = frame.parse()?;
+        *input = rest;
+        self.state = state_behind(frame.kind);
+        Ok(Some(Event::Frame(read)))
     }
 
     /// As [`Decoder::next`], but of a frame's payload nothing is looked at: for those who pass frames on, or
@@ -196,32 +202,55 @@ impl Decoder {
         &mut self,
         input: &mut &'a [u8],
     ) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
-        if let Some((&[kind, a, b, c, d], rest)) = input.split_first_chunk::<5>() {
-            let size = u32::from_be_bytes([a, b, c, d]);
-            if self.is_plain(kind, size) {
-                let Some((payload, rest)) = rest.split_at_checked(size as usize) else {
-                    return Ok(None);
-                };
-                *input = rest;
-                self.state = if kind == kind::TO { State::BehindTo } else { State::Header };
-                return Ok(Some(Event::Frame(FrameRef { kind, payload })));
-            }
+        if let Some((frame, rest)) = self.plain(input) {
+            *input = rest;
+            self.state = state_behind(frame.kind);
+            return Ok(Some(Event::Frame(frame)));
         }
         self.other(input)
     }
 
-    /// Whether this is a whole frame that breaks no rule of its place: one look tells for nearly all.
+    /// The frame at the front of `input` and what is behind it, if it is whole and one look tells that it breaks
+    /// no rule of its place: so it is with nearly all.
     #[inline]
-    fn is_plain(&self, kind: u8, size: u32) -> bool {
+    fn plain<'a>(&self, input: &'a [u8]) -> Option<(FrameRef<'a>, &'a [u8])> {
+        let (&[kind, a, b, c, d], rest) = input.split_first_chunk::<HEADER_LEN>()?;
+        let size = u32::from_be_bytes([a, b, c, d]);
         let below: &Plain = match (self.state, self.side) {
             (State::Header, Side::Server) => &limits::TO_SERVER,
             (State::Header, Side::Client) => &limits::TO_CLIENT,
             (State::BehindTo, _) => &limits::BEHIND_TO,
-            _ => &limits::NOTHING,
+            _ => return None,
         };
-        size < below[usize::from(kind)] && (kind != kind::TEXT || size <= self.limits.max_text)
+        if size >= below[usize::from(kind)] || kind == kind::TEXT && size > self.limits.max_text {
+            return None;
+        }
+        let (payload, rest) = rest.split_at_checked(size as usize)?;
+        Some((FrameRef { kind, payload }, rest))
     }
 
+    /// All other events, with frames read.
+    fn other_read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
+        let before = (*input, self.state);
+        Ok(Some(match self.other(input)? {
+            Some(Event::Frame(frame)) => match frame.parse() {
+                Ok(frame) => Event::Frame(frame),
+                Err(error) => {
+                    // The frame stays at the front; what was passed over before it does not.
+                    (*input, self.state) = before;
+                    self.pass_over(input);
+                    return Err(error);
+                }
+            },
+            Some(Event::BodyStart { kind, size }) => Event::BodyStart { kind, size },
+            Some(Event::BodyChunk(bytes)) => Event::BodyChunk(bytes),
+            Some(Event::BodyEnd) => Event::BodyEnd,
+            Some(Event::Skipped { kind, size, reason }) => Event::Skipped { kind, size, reason },
+            None => return Ok(None),
+        }))
+    }
+
+    /// All but plain frames, by every rule.
     fn other<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
         self.pass_over(input);
         match &mut self.state {
@@ -250,7 +279,7 @@ impl Decoder {
 
     /// The frame at the front of `input`, by every rule.
     fn frame<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
-        let Some((&[kind, a, b, c, d], rest)) = input.split_first_chunk::<5>() else {
+        let Some((&[kind, a, b, c, d], rest)) = input.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
         let size = u32::from_be_bytes([a, b, c, d]);
@@ -290,10 +319,15 @@ impl Decoder {
         }
         let Some((payload, rest)) = rest.split_at_checked(size as usize) else { return Ok(None) };
         *input = rest;
-        self.state = if kind == kind::TO { State::BehindTo } else { State::Header };
+        self.state = state_behind(kind);
         let reach = self.side.reach(kind).min(payload.len());
         Ok(Some(Event::Frame(FrameRef { kind, payload: &payload[..reach] })))
     }
+}
+
+/// Where the stream stands behind a frame of this type.
+const fn state_behind(kind: u8) -> State {
+    if kind == kind::TO { State::BehindTo } else { State::Header }
 }
 
 /// Whether a known type is content. What is too large of it is passed over, not the end of the stream.

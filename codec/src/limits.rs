@@ -96,8 +96,6 @@ pub(crate) static TO_SERVER: Plain = plain(Side::Server, 0xFF);
 /// Behind TO stands content.
 pub(crate) static BEHIND_TO: Plain = plain(Side::Server, kind::GONE);
 pub(crate) static TO_CLIENT: Plain = plain(Side::Client, 0xFF);
-/// At the first frame, and inside of one.
-pub(crate) static NOTHING: Plain = [0; 256];
 
 const fn plain(side: Side, last: u8) -> Plain {
     let mut below = [0; 256];

@@ -289,6 +289,7 @@ impl Session {
             Some(Due::Stall) => {
                 log::debug!("connection {}: nothing could be sent for too long", self.conn);
                 self.state = State::Over;
+                self.timers.ending(None);
                 self.effects.push_back(Effect::Abandon);
             }
             Some(Due::Timeout(text)) => {
