@@ -2,6 +2,7 @@
 
 use super::Clock;
 use crate::config::Durability;
+use crate::id::MediaId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -9,8 +10,13 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Steps from one version of the schema to the next; the first makes it. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("../../../schema.sql"), include_str!("search.sql")];
+/// What data has that is made now.
+const SCHEMA: &str = include_str!("../../../schema.sql");
+/// From each earlier version to the next, the first of them from version 1. Only ever appended to.
+const STEPS: &[&str] =
+    &[include_str!("steps/2.sql"), include_str!("steps/3.sql"), include_str!("steps/4.sql")];
+/// The version of [`SCHEMA`].
+const VERSION: usize = STEPS.len() + 1;
 
 const DATABASE: &str = "chatwire.db";
 const LOCK: &str = "chatwire.lock";
@@ -121,21 +127,25 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// The connection that writes, on a database of the newest version.
-pub(super) fn writer(path: &Path, durability: Durability, clock: &Clock) -> Result<Connection, OpenError> {
+/// The connection that writes, on a database of the newest version; and the media whose files may go.
+pub(super) fn writer(
+    path: &Path,
+    durability: Durability,
+    clock: &Clock,
+) -> Result<(Connection, Vec<MediaId>), OpenError> {
     let mut db = Connection::open(path).map_err(sqlite(path))?;
     set_up(&db, WRITER_CACHE).map_err(sqlite(path))?;
     set_up_writer(&db, durability).map_err(sqlite(path))?;
     migrate(&mut db, path)?;
-    end_last_run(&mut db, clock()).map_err(sqlite(path))?;
-    Ok(db)
+    let freed = end_last_run(&mut db, clock()).map_err(sqlite(path))?;
+    Ok((db, freed))
 }
 
 /// A connection for the operator's commands, beside a server's or alone. Data of an older version is brought to
 /// the newest one, for which no server may be working on it.
 pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
     let path = database(data);
-    if version(&path)? != MIGRATIONS.len() as i64 {
+    if version(&path)? != VERSION as i64 {
         let _lock = lock(data)?;
         let mut db = Connection::open(&path).map_err(sqlite(&path))?;
         set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
@@ -213,25 +223,29 @@ fn set_up_writer(db: &Connection, durability: Durability) -> rusqlite::Result<()
 /// Each step in a transaction of its own, with the version that it leads to.
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))?;
-    let known = MIGRATIONS.len();
-    let done = usize::try_from(found).ok().filter(|done| *done <= known);
-    let Some(done) = done else {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: known as i64 });
-    };
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
-        carry_out(db, step, sql).map_err(sqlite(path))?;
+    match usize::try_from(found) {
+        Ok(0) => carry_out(db, SCHEMA, VERSION).map_err(sqlite(path)),
+        Ok(done) if done <= VERSION => {
+            for (step, sql) in STEPS.iter().enumerate().skip(done - 1) {
+                carry_out(db, sql, step + 2).map_err(sqlite(path))?;
+            }
+            Ok(())
+        }
+        _ => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION as i64 }),
     }
-    Ok(())
 }
 
-fn carry_out(db: &mut Connection, step: usize, sql: &str) -> rusqlite::Result<()> {
-    let step_done = db.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    step_done.execute_batch(sql)?;
-    if step == 0 {
-        step_done.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?1)", params![random_epoch()?])?;
-    }
-    step_done.pragma_update(None, "user_version", (step + 1) as i64)?;
-    step_done.commit()
+/// Makes a database of this version.
+fn carry_out(db: &mut Connection, sql: &str, version: usize) -> rusqlite::Result<()> {
+    let step = db.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    step.execute_batch(sql)?;
+    let epoch = random_epoch()?;
+    step.execute(
+        "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT DO NOTHING",
+        params![epoch],
+    )?;
+    step.pragma_update(None, "user_version", version as i64)?;
+    step.commit()
 }
 
 /// Not 0, which is what a client has that was never here.
@@ -243,10 +257,11 @@ fn random_epoch() -> rusqlite::Result<i64> {
 }
 
 /// All connections ended with the process that they were connected to: at the latest now.
-fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<()> {
+fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<Vec<MediaId>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    super::membership::end_of_all_guests(&transaction)?;
+    let freed = super::membership::end_of_all_guests(&transaction)?;
     transaction
         .execute("UPDATE users SET last_seen = ?1 WHERE last_seen IS NULL AND kind <> 2", params![now])?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(freed)
 }
