@@ -47,6 +47,7 @@ TABLE = """
 0x51 SYNC to-server | req u32* | chat u64* | after u64
 0x52 READ to-server | req u32* | chat u64* | seq u64*
 0x53 SEARCH to-server | req u32* | chat u64* | query str16* | before u64 | limit u16 | before_chat u64 | before_at i64
+0x54 DELETE to-server | req u32* | chat u64* | seq u64*
 0x60 UPLOAD to-server | req u32* | media_kind u8* | size u64* | digest id32* | name str16
 0x61 CHUNK both | transfer u32* | offset u64* | bytes rest
 0x62 FETCH to-server | req u32* | media id32* | offset u64 | length u64
@@ -55,6 +56,7 @@ TABLE = """
 0x71 PRESENCE both | presence u8* | user u64 | user_name str8 | last_seen i64
 0x72 MEMBER to-client | chat u64* | change u8* | user u64 | user_name str8 | at i64
 0x73 SEEN to-client | chat u64* | user u64* | seq u64*
+0x74 MESSAGE_GONE to-client | chat u64* | seq u64*
 0xC0 JOINED to-client | req u32* | chat u64 | last_seq u64 | room str8 | created u8 | new_member u8
 0xC1 LEFT to-client | req u32* | chat u64 | room str8
 0xC2 ROOM_LIST to-client | req u32* | more u8 | rooms list(chat u64, room str8, online u32, last_seq u64)
@@ -67,6 +69,7 @@ TABLE = """
 0xD1 SYNCED to-client | req u32* | chat u64 | first_seq u64 | last_seq u64
 0xD2 READ_UP_TO to-client | req u32* | chat u64 | seq u64
 0xD3 SEARCH_PAGE to-client | req u32* | more u8 | count u16
+0xD4 DELETED to-client | req u32* | chat u64 | seq u64
 0xE0 UPLOAD_READY to-client | req u32* | offset u64
 0xE1 STORED to-client | transfer u32* | media id32*
 0xE2 FETCH_READY to-client | req u32* | size u64 | mime str8
