@@ -1,6 +1,6 @@
 //! What can go wrong: whose fault it is, and what to do about it.
 
-use chatwire_codec::{Code, DecodeError, EncodeError, frame};
+use chatwire_codec::{Code, DecodeError, EncodeError, EncodeRule, frame};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -125,9 +125,9 @@ impl Error {
 
 impl From<EncodeError> for Error {
     fn from(error: EncodeError) -> Self {
-        match error {
-            EncodeError::FieldTooLong { .. } => Error::Invalid("a name or another field is too long"),
-            EncodeError::FrameTooLong | EncodeError::BufferFull => Error::Invalid("too long for one frame"),
+        match error.rule {
+            EncodeRule::FieldTooLong { .. } => Error::Invalid("a name or another field is too long"),
+            _ => Error::Invalid("too long for one frame"),
         }
     }
 }

@@ -87,6 +87,19 @@ fn decode((mut decoder, bytes): Stream) -> Stream {
 }
 
 #[library_benchmark]
+#[bench::text_x400(args = (400), setup = texts)]
+#[bench::to_and_text_x400(args = (400), setup = sendings)]
+#[bench::from_and_text_x400(args = (400), setup = deliveries)]
+fn decode_unread((mut decoder, bytes): Stream) -> Stream {
+    let mut input = black_box(&bytes[..]);
+    while let Some(event) = decoder.next_ref(&mut input).unwrap() {
+        assert!(matches!(black_box(event), Event::Frame(_)));
+    }
+    assert!(input.is_empty());
+    (decoder, bytes)
+}
+
+#[library_benchmark]
 #[bench::frames_x400(args = (400), setup = room_for_all)]
 fn encode_status((count, mut out): (u64, Vec<u8>)) -> Vec<u8> {
     for seq in 1..=count {
@@ -107,7 +120,10 @@ fn encode_from_and_text((count, mut out): (u64, Vec<u8>)) -> Vec<u8> {
     out
 }
 
-library_benchmark_group!(name = codec, benchmarks = [decode, encode_status, encode_from_and_text]);
+library_benchmark_group!(
+    name = codec,
+    benchmarks = [decode, decode_unread, encode_status, encode_from_and_text]
+);
 main!(
     config = LibraryBenchmarkConfig::default().tool(Callgrind::default().format([EventKind::Ir])),
     library_benchmark_groups = codec

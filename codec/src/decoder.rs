@@ -3,58 +3,28 @@
 //! The decoder owns no buffer. Its user keeps the bytes that have come and offers them; what the decoder
 //! does not take is offered again with more behind it. "Not enough yet" is `None`, not an error. Only
 //! frames of at most [`Decoder::needs`] bytes have to be whole; the bodies of VOICE to FILE pass in pieces.
+//! [`Decoder::next`] reads a frame's fields, [`Decoder::next_ref`] leaves that to its user.
 //!
 //! ```text
-//!              header of                  last byte
-//!   ┌────────┐ VOICE..FILE  ┌──────┐     of the body
-//!   │ header ├─────────────►│ body ├──────────────────┐
-//!   │        │◄─────────────┴──────┴──────────────────┘
-//!   │        │ unknown, too large ┌──────┐
-//!   │        ├───────────────────►│ skip ├──► header
-//!   └────────┘                    └──────┘
+//!                header of                  last byte
+//!  first     ┌────────┐ VOICE..FILE  ┌──────┐     of the body
+//!  frame ───►│ header ├─────────────►│ body ├──────────────────┐
+//!       ┌───►│        │◄─────────────┴──────┴──────────────────┘
+//!    TO │    │        │ unknown, too large ┌──────┐
+//!       └────┤        ├───────────────────►│ skip ├──► header
+//!            └────────┘                    └──────┘
 //! ```
 
+use crate::HEADER_LEN;
 use crate::error::{DecodeError, Rule};
-use crate::frame::{Frame, info, kind};
+use crate::frame::{Frame, Text, kind};
+use crate::limits::{self, Limits, Plain, Side};
 
-/// Bytes of the first frame's payload, whatever it is.
-const FIRST_LIMIT: u64 = 2 * 1024;
-/// Bytes of TO, MEDIA, a request or an event to a server.
-const REQUEST_LIMIT: u64 = 4 * 1024;
-const PING_LIMIT: u64 = 64;
-const BYE_LIMIT: u64 = 1024;
-/// `transfer | offset` and 64 KiB.
-const CHUNK_LIMIT: u64 = 12 + 65_536;
-/// Bytes of a frame to a server whose type it does not know.
-const UNKNOWN_LIMIT: u64 = 1024 * 1024;
-/// Bytes of inline media and whole replies to a client.
-const INLINE_LIMIT: u64 = 1024 * 1024;
-/// Bytes of all else to a client.
-const TO_CLIENT_LIMIT: u64 = 64 * 1024;
-/// So many bytes over a limit a stream is not worth following.
-const FAR_OVER: u64 = 16 * 1024 * 1024;
-
-/// The limits that are the server's choice and that WELCOME tells a client.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Limits {
-    /// The largest TEXT, in bytes.
-    pub max_text: u32,
-    /// The largest VOICE to FILE in one frame to a server, in bytes.
-    pub max_media: u32,
-}
-
-impl Default for Limits {
-    /// A server's defaults: 64 KiB and 1 GiB.
-    fn default() -> Self {
-        Limits { max_text: 64 * 1024, max_media: 1 << 30 }
-    }
-}
-
-/// What a stream consists of.
+/// What a stream consists of. Frames are read ([`Decoder::next`]) or as they came ([`Decoder::next_ref`]).
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Event<'a> {
+pub enum Event<'a, F = Frame<'a>> {
     /// A whole frame.
-    Frame(Frame<'a>),
+    Frame(F),
     /// A body of type VOICE to FILE begins: `size` bytes of [`Event::BodyChunk`]s and one
     /// [`Event::BodyEnd`] follow.
     BodyStart {
@@ -93,16 +63,34 @@ pub enum SkipReason {
     },
 }
 
+/// A whole frame whose fields nobody has looked at. Its type, its size and its place in the stream are right.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Side {
-    Server,
-    Client,
+pub struct FrameRef<'a> {
+    /// The type byte.
+    pub kind: u8,
+    /// The payload. (Of TYPING and PRESENCE to a server only what a client has a say in.)
+    pub payload: &'a [u8],
+}
+
+impl<'a> FrameRef<'a> {
+    /// Reads the fields.
+    ///
+    /// # Errors
+    /// As [`Frame::parse`].
+    #[inline]
+    pub fn parse(self) -> Result<Frame<'a>, DecodeError> {
+        Frame::parse(self.kind, self.payload)
+    }
 }
 
 #[derive(Clone, Copy, Debug)]
 enum State {
+    /// Before the first frame to a server, which is HELLO.
+    First,
     /// Between frames, or before the end of a small one.
     Header,
+    /// The same, and the last frame was TO: its content must follow.
+    BehindTo,
     /// Inside a VOICE to FILE.
     Body { left: u32 },
     /// Inside a frame that is passed over.
@@ -114,9 +102,6 @@ enum State {
 pub struct Decoder {
     side: Side,
     limits: Limits,
-    first: bool,
-    /// The last frame was TO: its content must follow.
-    after_to: bool,
     state: State,
 }
 
@@ -124,13 +109,13 @@ impl Decoder {
     /// For what a client sends: expects HELLO first.
     #[must_use]
     pub const fn server(limits: Limits) -> Self {
-        Decoder { side: Side::Server, limits, first: true, after_to: false, state: State::Header }
+        Decoder { side: Side::Server, limits, state: State::First }
     }
 
     /// For what a server sends.
     #[must_use]
     pub const fn client(limits: Limits) -> Self {
-        Decoder { side: Side::Client, limits, first: false, after_to: false, state: State::Header }
+        Decoder { side: Side::Client, limits, state: State::Header }
     }
 
     /// Takes other limits from the next frame on: a client learns them from WELCOME.
@@ -142,17 +127,17 @@ impl Decoder {
     #[must_use]
     pub fn needs(&self) -> usize {
         let payload = match self.side {
-            Side::Server => CHUNK_LIMIT.max(u64::from(self.limits.max_text)),
-            Side::Client => INLINE_LIMIT.max(u64::from(self.limits.max_text)),
+            Side::Server => limits::CHUNK.max(u64::from(self.limits.max_text)),
+            Side::Client => limits::INLINE.max(u64::from(self.limits.max_text)),
         };
-        crate::HEADER_LEN + usize::try_from(payload).unwrap_or(usize::MAX - crate::HEADER_LEN)
+        HEADER_LEN + usize::try_from(payload).unwrap_or(usize::MAX - HEADER_LEN)
     }
 
     /// Whether a body or a skipped frame has begun and not ended. (The beginning of a small frame is in
     /// the user's buffer.)
     #[must_use]
     pub const fn inside_body(&self) -> bool {
-        !matches!(self.state, State::Header)
+        matches!(self.state, State::Body { .. } | State::Skip { .. })
     }
 
     /// Takes the next event off the front of `input`, or `None` if it takes more bytes to tell.
@@ -163,66 +148,159 @@ impl Decoder {
     /// The frame at the front of `input` breaks the protocol; the stream cannot be followed further.
     #[inline]
     pub fn next<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
-        loop {
-            match &mut self.state {
-                State::Header => return self.frame(input),
-                State::Body { left: 0 } => {
-                    self.state = State::Header;
-                    return Ok(Some(Event::BodyEnd));
+        if let Some((frame, rest)) = self.plain(input) {
+            // The frame that matters for speed is made where it is returned. Moving it there from elsewhere takes
+            // longer than all else.
+            if frame.kind == kind::TEXT
+                && let Ok(text) = core::str::from_utf8(frame.payload)
+            {
+                *input = rest;
+                self.state = State::Header;
+                return Ok(Some(Event::Frame(Frame::Text(Text { text }))));
+            }
+            return self.read(frame, rest, input);
+        }
+        self.other_read(input)
+    }
+
+    /// A plain frame, read; `rest` is behind it.
+    fn read<'a>(
+        &mut self,
+        frame: FrameRef<'a>,
+        rest: &'a [u8],
+        input: &mut &'a [u8],
+    ) -> Result<Option<Event<'a>>, DecodeError> {
+        let read = frame.parse()?;
+        *input = rest;
+        self.state = state_behind(frame.kind);
+        Ok(Some(Event::Frame(read)))
+    }
+
+    /// As [`Decoder::next`], but of a frame's payload nothing is looked at: for those who pass frames on, or
+    /// read few of them. Limits, directions and the order of frames hold here too.
+    ///
+    /// ```
+    /// use chatwire_codec::{Decoder, Event, Limits, frame::kind};
+    ///
+    /// let mut input = &b"\x10\0\0\0\x02??\0\0\0\0\x02hi\0\0"[..];
+    /// let mut decoder = Decoder::client(Limits::default());
+    /// let mut texts = 0;
+    /// while let Some(event) = decoder.next_ref(&mut input)? {
+    ///     if let Event::Frame(frame) = event && frame.kind == kind::TEXT {
+    ///         assert_eq!(frame.payload, b"hi");
+    ///         texts += 1;
+    ///     }
+    /// }
+    /// assert_eq!((texts, input), (1, &b"\0\0"[..]));
+    /// # Ok::<(), chatwire_codec::DecodeError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Decoder::next`], but for what is wrong with a field.
+    #[inline]
+    pub fn next_ref<'a>(
+        &mut self,
+        input: &mut &'a [u8],
+    ) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
+        if let Some((frame, rest)) = self.plain(input) {
+            *input = rest;
+            self.state = state_behind(frame.kind);
+            return Ok(Some(Event::Frame(frame)));
+        }
+        self.other(input)
+    }
+
+    /// The frame at the front of `input` and what is behind it, if it is whole and one look tells that it breaks
+    /// no rule of its place: so it is with nearly all.
+    #[inline]
+    fn plain<'a>(&self, input: &'a [u8]) -> Option<(FrameRef<'a>, &'a [u8])> {
+        let (&[kind, a, b, c, d], rest) = input.split_first_chunk::<HEADER_LEN>()?;
+        let size = u32::from_be_bytes([a, b, c, d]);
+        let below: &Plain = match (self.state, self.side) {
+            (State::Header, Side::Server) => &limits::TO_SERVER,
+            (State::Header, Side::Client) => &limits::TO_CLIENT,
+            (State::BehindTo, _) => &limits::BEHIND_TO,
+            _ => return None,
+        };
+        if size >= below[usize::from(kind)] || kind == kind::TEXT && size > self.limits.max_text {
+            return None;
+        }
+        let (payload, rest) = rest.split_at_checked(size as usize)?;
+        Some((FrameRef { kind, payload }, rest))
+    }
+
+    /// All other events, with frames read.
+    fn other_read<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
+        let before = (*input, self.state);
+        Ok(Some(match self.other(input)? {
+            Some(Event::Frame(frame)) => match frame.parse() {
+                Ok(frame) => Event::Frame(frame),
+                Err(error) => {
+                    // The frame stays at the front; what was passed over before it does not.
+                    (*input, self.state) = before;
+                    self.pass_over(input);
+                    return Err(error);
                 }
-                State::Body { left } => {
-                    let chunk = take_up_to(input, left);
-                    return Ok((!chunk.is_empty()).then_some(Event::BodyChunk(chunk)));
-                }
-                State::Skip { left: 0 } => self.state = State::Header,
-                State::Skip { left } => {
-                    if take_up_to(input, left).is_empty() {
-                        return Ok(None);
-                    }
-                }
+            },
+            Some(Event::BodyStart { kind, size }) => Event::BodyStart { kind, size },
+            Some(Event::BodyChunk(bytes)) => Event::BodyChunk(bytes),
+            Some(Event::BodyEnd) => Event::BodyEnd,
+            Some(Event::Skipped { kind, size, reason }) => Event::Skipped { kind, size, reason },
+            None => return Ok(None),
+        }))
+    }
+
+    /// All but plain frames, by every rule.
+    fn other<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
+        self.pass_over(input);
+        match &mut self.state {
+            State::First | State::Header | State::BehindTo => self.frame(input),
+            State::Body { left: 0 } => {
+                self.state = State::Header;
+                Ok(Some(Event::BodyEnd))
+            }
+            State::Body { left } => {
+                let chunk = take_up_to(input, left);
+                Ok((!chunk.is_empty()).then_some(Event::BodyChunk(chunk)))
+            }
+            State::Skip { .. } => Ok(None),
+        }
+    }
+
+    /// Takes what is there of a frame that is skipped.
+    fn pass_over(&mut self, input: &mut &[u8]) {
+        if let State::Skip { left } = &mut self.state {
+            take_up_to(input, left);
+            if *left == 0 {
+                self.state = State::Header;
             }
         }
     }
 
-    #[inline]
-    fn frame<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
-        let Some((&[kind, a, b, c, d], rest)) = input.split_first_chunk::<5>() else {
+    /// The frame at the front of `input`, by every rule.
+    fn frame<'a>(&mut self, input: &mut &'a [u8]) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
+        let Some((&[kind, a, b, c, d], rest)) = input.split_first_chunk::<HEADER_LEN>() else {
             return Ok(None);
         };
         let size = u32::from_be_bytes([a, b, c, d]);
-        // A text is the frame that matters for speed, and the common ones are within every limit.
-        if !self.first && kind == kind::TEXT && size <= self.limits.max_text {
-            let text = whole(kind, size, usize::MAX, rest, input)?;
-            self.after_to &= text.is_none();
-            return Ok(text);
-        }
-        self.other_frame(kind, size, rest, input)
-    }
-
-    fn other_frame<'a>(
-        &mut self,
-        kind: u8,
-        size: u32,
-        rest: &'a [u8],
-        input: &mut &'a [u8],
-    ) -> Result<Option<Event<'a>>, DecodeError> {
-        let known = self.knows(kind);
-        let limit = self.limit(kind, known);
+        let first = matches!(self.state, State::First);
+        let known = self.side.knows(kind);
+        let limit = self.side.limit(kind, first, self.limits);
         let error = |rule| Err(DecodeError { kind, field: "", offset: 0, rule });
-        if u64::from(size) > limit + FAR_OVER {
+        if u64::from(size) > limit + limits::FAR_OVER {
             return error(Rule::FarOverLimit { limit });
         }
-        if self.first && kind != kind::HELLO {
+        if first && kind != kind::HELLO {
             return error(Rule::HelloFirst);
         }
-        if self.after_to && kind > kind::GONE {
+        if matches!(self.state, State::BehindTo) && kind > kind::GONE {
             return error(Rule::ContentExpected);
         }
         if u64::from(size) > limit {
             if known && !is_content(kind) {
                 return error(Rule::OverLimit { limit });
             }
-            self.begin(State::Skip { left: size });
+            self.state = State::Skip { left: size };
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::TooLarge { limit } }));
         }
@@ -230,83 +308,31 @@ impl Decoder {
             // The first field of an unknown request is its number, and its answer has to name it.
             let Some(head) = rest.get(..size.min(4) as usize) else { return Ok(None) };
             let req = head.try_into().map_or(0, u32::from_be_bytes);
-            self.begin(State::Skip { left: size });
+            self.state = State::Skip { left: size };
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::Unknown { req } }));
         }
         if matches!(kind, kind::VOICE..=kind::FILE) {
-            self.begin(State::Body { left: size });
+            self.state = State::Body { left: size };
             *input = rest;
             return Ok(Some(Event::BodyStart { kind, size }));
         }
-        let event = whole(kind, size, self.reach(kind), rest, input)?;
-        if event.is_some() {
-            self.first = false;
-            self.after_to = kind == kind::TO;
-        }
-        Ok(event)
+        let Some((payload, rest)) = rest.split_at_checked(size as usize) else { return Ok(None) };
+        *input = rest;
+        self.state = state_behind(kind);
+        let reach = self.side.reach(kind).min(payload.len());
+        Ok(Some(Event::Frame(FrameRef { kind, payload: &payload[..reach] })))
     }
+}
 
-    fn begin(&mut self, state: State) {
-        self.state = state;
-        self.after_to = false;
-    }
-
-    fn knows(&self, kind: u8) -> bool {
-        info(kind).is_some_and(|info| match self.side {
-            Side::Server => info.direction.reaches_server(),
-            Side::Client => info.direction.reaches_client(),
-        })
-    }
-
-    /// How many bytes of a payload have a meaning in this direction: what stands behind them is ignored.
-    const fn reach(&self, kind: u8) -> usize {
-        match (self.side, kind) {
-            (Side::Server, kind::TYPING) => 9,
-            (Side::Server, kind::PRESENCE) => 1,
-            _ => usize::MAX,
-        }
-    }
-
-    /// The largest payload of a frame of this type (section 1).
-    fn limit(&self, kind: u8, known: bool) -> u64 {
-        let max_text = u64::from(self.limits.max_text);
-        match (self.side, kind) {
-            (Side::Server, _) if self.first => FIRST_LIMIT,
-            (Side::Server, _) if !known => UNKNOWN_LIMIT,
-            (_, kind::TEXT) => max_text,
-            (_, kind::CHUNK) => CHUNK_LIMIT,
-            (Side::Server, kind::VOICE..=kind::FILE) => self.limits.max_media.into(),
-            (Side::Server, kind::PING | kind::PONG) => PING_LIMIT,
-            (Side::Server, kind::BYE) => BYE_LIMIT,
-            (Side::Server, kind::HELLO) => FIRST_LIMIT,
-            (Side::Server, _) => REQUEST_LIMIT,
-            (Side::Client, kind::VOICE..=kind::FILE | kind::REPLY_TEXT..=kind::REPLY_IMAGE) => INLINE_LIMIT,
-            (Side::Client, _) => TO_CLIENT_LIMIT,
-        }
-    }
+/// Where the stream stands behind a frame of this type.
+const fn state_behind(kind: u8) -> State {
+    if kind == kind::TO { State::BehindTo } else { State::Header }
 }
 
 /// Whether a known type is content. What is too large of it is passed over, not the end of the stream.
 const fn is_content(kind: u8) -> bool {
     matches!(kind, kind::TEXT..=kind::GONE | kind::REPLY_TEXT..=kind::REPLY_IMAGE)
-}
-
-/// A whole frame, or nothing yet.
-#[inline]
-fn whole<'a>(
-    kind: u8,
-    size: u32,
-    reach: usize,
-    rest: &'a [u8],
-    input: &mut &'a [u8],
-) -> Result<Option<Event<'a>>, DecodeError> {
-    let Some((payload, rest)) = rest.split_at_checked(size as usize) else {
-        return Ok(None);
-    };
-    let frame = Frame::parse(kind, &payload[..reach.min(payload.len())])?;
-    *input = rest;
-    Ok(Some(Event::Frame(frame)))
 }
 
 /// At most `left` bytes off the front of `input`, which `left` is lowered by.

@@ -85,6 +85,7 @@ codes! {
 
 /// Which rule of the page a payload breaks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Rule {
     /// A required field is missing.
     Missing,
@@ -137,10 +138,7 @@ impl DecodeError {
 
 impl fmt::Display for DecodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match crate::frame::info(self.kind) {
-            Some(info) => f.write_str(info.name)?,
-            None => write!(f, "frame type {:#04x}", self.kind)?,
-        }
+        write_frame_name(self.kind, f)?;
         if !self.field.is_empty() {
             write!(f, ", field `{}` at byte {}", self.field, self.offset)?;
         }
@@ -160,9 +158,21 @@ impl fmt::Display for DecodeError {
 
 impl core::error::Error for DecodeError {}
 
-/// A frame that cannot be written: its sender's mistake.
+/// A frame that cannot be written, its sender's mistake: which field, and why.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum EncodeError {
+pub struct EncodeError {
+    /// The frame's type.
+    pub kind: u8,
+    /// The field that is too long, or that there is no room for. Empty: the header, or the frame as a whole.
+    pub field: &'static str,
+    /// What is wrong.
+    pub rule: EncodeRule,
+}
+
+/// Why a frame cannot be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum EncodeRule {
     /// A field holds more than its length prefix can say.
     FieldTooLong {
         /// The most that it can hold, in bytes or items.
@@ -174,14 +184,43 @@ pub enum EncodeError {
     BufferFull,
 }
 
+impl EncodeError {
+    /// Of a frame and a field that those name who know them.
+    pub(crate) const fn new(rule: EncodeRule) -> Self {
+        EncodeError { kind: 0xFF, field: "", rule }
+    }
+
+    /// Names the field, unless it is one of a list's item, which has its name already.
+    pub(crate) const fn of_field(self, field: &'static str) -> Self {
+        if self.field.is_empty() { EncodeError { field, ..self } } else { self }
+    }
+}
+
+impl From<crate::writer::Full> for EncodeError {
+    fn from(_: crate::writer::Full) -> Self {
+        EncodeError::new(EncodeRule::BufferFull)
+    }
+}
+
 impl fmt::Display for EncodeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::FieldTooLong { limit } => write!(f, "a field is longer than the {limit} that it may be"),
-            Self::FrameTooLong => f.write_str("the payload is longer than 4 GiB - 1"),
-            Self::BufferFull => f.write_str("the buffer is full"),
+        write_frame_name(self.kind, f)?;
+        if !self.field.is_empty() {
+            write!(f, ", field `{}`", self.field)?;
+        }
+        match self.rule {
+            EncodeRule::FieldTooLong { limit } => write!(f, ": longer than the {limit} that it may be"),
+            EncodeRule::FrameTooLong => f.write_str(": the payload is longer than 4 GiB - 1"),
+            EncodeRule::BufferFull => f.write_str(": the buffer is full"),
         }
     }
 }
 
 impl core::error::Error for EncodeError {}
+
+fn write_frame_name(kind: u8, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    match crate::frame::info(kind) {
+        Some(info) => f.write_str(info.name),
+        None => write!(f, "frame type {kind:#04x}"),
+    }
+}

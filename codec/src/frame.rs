@@ -6,9 +6,11 @@
 
 use crate::error::{DecodeError, EncodeError, Rule};
 use crate::reader::{self, Reader};
+#[cfg(feature = "arbitrary")]
+use crate::table::any_field;
 use crate::table::{
-    Direction, FieldInfo, FrameInfo, Payload, field_info, field_name, frames, items, payload, read_field,
-    rust_type, write_field,
+    Direction, FieldInfo, FrameInfo, Payload, field_info, field_name, frames, item_fields, items, payload,
+    read_field, rust_type, tail_field, write_field,
 };
 use crate::value::{Fields, HasFields, Show};
 use crate::writer::{self, Buffer};

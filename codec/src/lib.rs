@@ -1,8 +1,23 @@
 //! The Chatwire wire protocol, version 1: bytes to frames and back.
 //!
-//! A frame is `type u8 | size u32 | payload`, and [`frame`] holds the one table of all types. Encode a
-//! frame into any [`Buffer`] with [`Frame::encode`] or [`Payload::encode`]; decode a stream of bytes, cut
+//! ```text
+//!   byte  0      1                         5                     5 + size
+//!        ┌──────┬─────────────────────────┬──────────────────────┐
+//!        │ type │ size, big-endian        │ payload              │
+//!        │ u8   │ u32                     │ size bytes           │
+//!        └──────┴─────────────────────────┴──────────────────────┘
+//! ```
+//!
+//! [`frame`] holds the one table of all types. Encode a frame into any [`Buffer`] with [`Frame::encode`] or
+//! [`Payload::encode`], or without a copy of its body with [`Payload::encode_head`]; decode a stream of bytes, cut
 //! anywhere, with a [`Decoder`], or a single payload with [`Frame::parse`].
+//!
+//! | feature | what |
+//! |---|---|
+//! | `std` (default) | lets `bytes` use std; the crate itself needs `alloc` alone |
+//! | `tokio` | `FrameCodec`: tokio-util's `Encoder` and `Decoder` |
+//! | `serde` | frames as JSON and back |
+//! | `arbitrary` | frames out of a fuzzer's bytes |
 //!
 //! What this crate deliberately lacks: I/O, a clock, and any idea of what a chat is. It says what the bytes
 //! mean and which of them are malformed; what to do about them is its user's.
@@ -34,9 +49,15 @@
 
 extern crate alloc;
 
+#[cfg(feature = "arbitrary")]
+mod arbitrary;
 mod decoder;
 mod error;
 pub mod frame;
+#[cfg(feature = "serde")]
+pub mod json;
+mod limits;
+mod raw;
 mod reader;
 mod table;
 #[cfg(feature = "tokio")]
@@ -44,14 +65,16 @@ mod tokio;
 mod value;
 mod writer;
 
-pub use decoder::{Decoder, Event, Limits, SkipReason};
-pub use error::{Code, DecodeError, EncodeError, Rule};
+pub use decoder::{Decoder, Event, FrameRef, SkipReason};
+pub use error::{Code, DecodeError, EncodeError, EncodeRule, Rule};
 pub use frame::{FRAMES, Frame, MediaKind, Said};
+pub use limits::Limits;
+pub use raw::RawFrame;
 pub use table::{Direction, FieldInfo, FrameInfo, Payload};
 #[cfg(feature = "tokio")]
-pub use tokio::{FrameCodec, RawFrame};
+pub use tokio::FrameCodec;
 pub use value::{Fields, Value};
-pub use writer::{Buffer, SliceBuffer};
+pub use writer::{Buffer, Full, SliceBuffer};
 
 #[cfg(doctest)]
 #[doc = include_str!("../README.md")]

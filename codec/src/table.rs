@@ -47,6 +47,8 @@ pub struct FieldInfo {
     pub ty: &'static str,
     /// Whether a payload without it is malformed.
     pub required: bool,
+    /// The fields of each item of a list; of what is no list, none.
+    pub items: &'static [FieldInfo],
 }
 
 /// The payload of one frame type, or of one item of a list.
@@ -56,8 +58,12 @@ pub trait Payload<'a>: Sized {
 
     #[doc(hidden)]
     fn read(r: &mut Reader<'a>) -> Result<Self, DecodeError>;
+    /// Writes all fields but the tail.
     #[doc(hidden)]
     fn write<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError>;
+    /// What the payload ends with, as it stands: a body, a text, the bytes of a chunk. Else nothing.
+    #[doc(hidden)]
+    fn tail(&self) -> &'a [u8];
 
     /// Reads a payload of this type.
     ///
@@ -71,8 +77,52 @@ pub trait Payload<'a>: Sized {
     ///
     /// # Errors
     /// If a field is longer than its length prefix can say, or the buffer is full; nothing is appended then.
+    /// (What was read can be written, but for a list item that left fields out and is too long with them.)
     fn encode<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError> {
         writer::frame(Self::KIND, self, out)
+    }
+
+    /// Appends the frame but for the bytes that it ends with, which are returned: write them behind it, and
+    /// they need not be copied. Those are `text`, `body`, `bytes` and `image`; other frames end with none.
+    ///
+    /// ```text
+    ///  ┌────────┬─────────────────────┐┌───────────────────────┐
+    ///  │ header │ the other fields    ││ text, body, …         │
+    ///  └────────┴─────────────────────┘└───────────────────────┘
+    ///   appended to `out`               returned, where it lies
+    /// ```
+    ///
+    /// ```
+    /// use chatwire_codec::{Payload, frame::Chunk};
+    /// use std::io::{IoSlice, Write};
+    ///
+    /// let piece = [0xEE; 1000];
+    /// let mut head = Vec::new();
+    /// let tail = Chunk { transfer: 7, offset: 0, bytes: &piece }.encode_head(&mut head)?;
+    /// assert_eq!((head.len(), tail.as_ptr()), (5 + 12, piece.as_ptr()));
+    /// let mut socket = Vec::new();
+    /// socket.write_vectored(&[IoSlice::new(&head), IoSlice::new(tail)])?;
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Payload::encode`].
+    fn encode_head<B: Buffer>(&self, out: &mut B) -> Result<&'a [u8], EncodeError> {
+        writer::head(Self::KIND, self, out)
+    }
+
+    /// How many bytes [`Payload::encode`] appends, header included.
+    ///
+    /// ```
+    /// use chatwire_codec::{Payload, frame::Text};
+    ///
+    /// assert_eq!(Text { text: "hi" }.encoded_len(), Ok(7));
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Payload::encode`], but that nothing can be full.
+    fn encoded_len(&self) -> Result<usize, EncodeError> {
+        writer::len(Self::KIND, self)
     }
 }
 
@@ -124,33 +174,55 @@ macro_rules! read_field {
     };
 }
 
+/// Writes one field, unless it is the tail; an error gets the field's name.
 macro_rules! write_field {
-    ($out:ident, $value:expr, str8) => {
-        writer::str8($out, $value)?
+    ($out:ident, $field:ident, $value:expr, text) => {};
+    ($out:ident, $field:ident, $value:expr, rest) => {};
+    ($out:ident, $field:ident, $value:expr, $ty:ident $([$item:ty])?) => {
+        writer::$ty($out, &$value).map_err(|error| error.of_field(field_name!($field)))?
     };
-    ($out:ident, $value:expr, str16) => {
-        writer::str16($out, $value)?
+}
+
+/// The bytes of a field that is the tail.
+macro_rules! tail_field {
+    ($tail:ident, $value:expr, text) => {
+        $tail = $value.as_bytes();
     };
-    ($out:ident, $value:expr, text) => {
-        $out.append($value.as_bytes())?
+    ($tail:ident, $value:expr, rest) => {
+        $tail = $value;
     };
-    ($out:ident, $value:expr, rest) => {
-        $out.append($value)?
+    ($tail:ident, $value:expr, $ty:ident $([$item:ty])?) => {};
+}
+
+/// Makes a field out of a fuzzer's bytes.
+#[cfg(feature = "arbitrary")]
+macro_rules! any_field {
+    ($u:ident, str8) => {
+        crate::arbitrary::text($u, u8::MAX.into())?
     };
-    ($out:ident, $value:expr, id32) => {
-        $out.append(&$value)?
+    ($u:ident, str16) => {
+        crate::arbitrary::text($u, crate::arbitrary::STR16)?
     };
-    ($out:ident, $value:expr, said) => {
-        writer::said($out, &$value)?
+    ($u:ident, text) => {
+        crate::arbitrary::text($u, usize::MAX)?
     };
-    ($out:ident, $value:expr, list[$item:ty]) => {
-        writer::list($out, &$value)?
+    ($u:ident, list[$item:ty]) => {
+        crate::arbitrary::items($u)?
     };
-    ($out:ident, $value:expr, items[$item:ty]) => {
-        writer::items($out, &$value)?
+    ($u:ident, items[$item:ty]) => {
+        crate::arbitrary::items($u)?
     };
-    ($out:ident, $value:expr, $int:ident) => {
-        $out.append(&$value.to_be_bytes())?
+    ($u:ident, $other:ident) => {
+        ::arbitrary::Arbitrary::arbitrary($u)?
+    };
+}
+
+macro_rules! item_fields {
+    () => {
+        &[]
+    };
+    ($item:ty) => {
+        <$item>::FIELDS
     };
 }
 
@@ -160,6 +232,7 @@ macro_rules! field_info {
             name: field_name!($field),
             ty: concat!(stringify!($ty) $(, "[", stringify!($item), "]")?),
             required: $required,
+            items: item_fields!($($item)?),
         }
     };
 }
@@ -167,11 +240,19 @@ macro_rules! field_info {
 /// One struct with its fields: those before the `;` are required.
 macro_rules! payload {
     (
-        $kind:expr, $(#[$doc:meta])* $name:ident $(<$lt:lifetime>)?
+        $kind:expr, $head:expr, $(#[$doc:meta])* $name:ident $(<$lt:lifetime>)?
         { $($(#[$rdoc:meta])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
           $($(#[$odoc:meta])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
     ) => {
         $(#[$doc])*
+        ///
+        /// ```text
+        #[doc = concat!(
+            $head, " │ size ",
+            $("│ ", field_name!($req), " ", stringify!($rty) $(, "[", stringify!($ritem), "]")?, "* ",)*
+            $("│ ", field_name!($opt), " ", stringify!($oty) $(, "[", stringify!($oitem), "]")?, " ",)*
+        )]
+        /// ```
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct $name $(<$lt>)? {
             $($(#[$rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
@@ -189,9 +270,27 @@ macro_rules! payload {
             }
             #[allow(unused_variables, reason = "a frame may have no fields")]
             fn write<B: Buffer>(&self, out: &mut B) -> Result<(), EncodeError> {
-                $(write_field!(out, self.$req, $rty $([$ritem])?);)*
-                $(write_field!(out, self.$opt, $oty $([$oitem])?);)*
+                $(write_field!(out, $req, self.$req, $rty $([$ritem])?);)*
+                $(write_field!(out, $opt, self.$opt, $oty $([$oitem])?);)*
                 Ok(())
+            }
+            #[allow(unused_mut, unused_assignments, reason = "most frames have none")]
+            fn tail(&self) -> &'a [u8] {
+                let mut tail: &'a [u8] = &[];
+                $(tail_field!(tail, self.$req, $rty $([$ritem])?);)*
+                $(tail_field!(tail, self.$opt, $oty $([$oitem])?);)*
+                tail
+            }
+        }
+
+        #[cfg(feature = "arbitrary")]
+        impl<'a> ::arbitrary::Arbitrary<'a> for $name $(<$lt>)? {
+            #[allow(unused_variables, reason = "a frame may have no fields")]
+            fn arbitrary(u: &mut ::arbitrary::Unstructured<'a>) -> ::arbitrary::Result<Self> {
+                Ok($name {
+                    $($req: any_field!(u, $rty $([$ritem])?),)*
+                    $($opt: any_field!(u, $oty $([$oitem])?),)*
+                })
             }
         }
 
@@ -218,7 +317,7 @@ macro_rules! payload {
 /// Items of lists: fields that stand in no frame of their own.
 macro_rules! items {
     ($($(#[$doc:meta])* $name:ident $(<$lt:lifetime>)? { $($fields:tt)* })*) => {
-        $(payload! { 0xFF, $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+        $(payload! { 0xFF, "an item", $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
     };
 }
 
@@ -226,10 +325,11 @@ macro_rules! items {
 macro_rules! frames {
     ($($(#[$doc:meta])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?: $direction:ident
        { $($fields:tt)* })*) => {
-        $(payload! { $kind, $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+        $(payload! { $kind, stringify!($kind), $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
 
-        /// Any frame.
+        /// Any frame. Later versions have more of them.
         #[derive(Clone, Debug, PartialEq, Eq)]
+        #[non_exhaustive]
         #[allow(missing_docs, reason = "each variant is the struct of its name")]
         pub enum Frame<'a> {
             $($name($name $(<$lt>)?),)*
@@ -257,6 +357,26 @@ macro_rules! frames {
                 }
             }
 
+            /// As [`Payload::encode_head`].
+            ///
+            /// # Errors
+            /// As [`Payload::encode`].
+            pub fn encode_head<B: Buffer>(&self, out: &mut B) -> Result<&'a [u8], EncodeError> {
+                match self {
+                    $(Frame::$name(frame) => frame.encode_head(out),)*
+                }
+            }
+
+            /// As [`Payload::encoded_len`].
+            ///
+            /// # Errors
+            /// As [`Payload::encode`].
+            pub fn encoded_len(&self) -> Result<usize, EncodeError> {
+                match self {
+                    $(Frame::$name(frame) => frame.encoded_len(),)*
+                }
+            }
+
             /// Its fields, by their names on the page: for showing a frame, whichever it is.
             #[must_use]
             pub fn fields(&self) -> Fields<'_> {
@@ -270,6 +390,16 @@ macro_rules! frames {
             pub const fn kind(&self) -> u8 {
                 match self {
                     $(Frame::$name(_) => $kind,)*
+                }
+            }
+        }
+
+        #[cfg(feature = "arbitrary")]
+        impl<'a> ::arbitrary::Arbitrary<'a> for Frame<'a> {
+            fn arbitrary(u: &mut ::arbitrary::Unstructured<'a>) -> ::arbitrary::Result<Self> {
+                match u.choose(FRAMES)?.kind {
+                    $($kind => ::arbitrary::Arbitrary::arbitrary(u).map(Frame::$name),)*
+                    _ => Err(::arbitrary::Error::IncorrectFormat),
                 }
             }
         }
@@ -312,4 +442,9 @@ macro_rules! frames {
     };
 }
 
-pub(crate) use {field_info, field_name, frames, items, payload, read_field, rust_type, write_field};
+#[cfg(feature = "arbitrary")]
+pub(crate) use any_field;
+pub(crate) use {
+    field_info, field_name, frames, item_fields, items, payload, read_field, rust_type, tail_field,
+    write_field,
+};

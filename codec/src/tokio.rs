@@ -1,30 +1,11 @@
 //! tokio-util's `Encoder` and `Decoder` (feature `tokio`): whole frames, for peers that may hold them.
 
-use crate::{DecodeError, EncodeError, Frame, HEADER_LEN, Rule};
-use bytes::{Buf, Bytes, BytesMut};
+use crate::{DecodeError, EncodeError, Frame, HEADER_LEN, RawFrame, Rule};
+use bytes::{Buf, BytesMut};
 use std::io;
 use tokio_util::codec::{Decoder, Encoder};
 
 extern crate std;
-
-/// A frame as it came: its type, and its payload not yet looked at. Cloning it copies no bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct RawFrame {
-    /// The type byte, which may be one that this crate does not know.
-    pub kind: u8,
-    /// The payload.
-    pub payload: Bytes,
-}
-
-impl RawFrame {
-    /// Reads the payload.
-    ///
-    /// # Errors
-    /// As [`Frame::parse`].
-    pub fn parse(&self) -> Result<Frame<'_>, DecodeError> {
-        Frame::parse(self.kind, &self.payload)
-    }
-}
 
 /// Frames for `tokio_util::codec::Framed`. It holds every frame whole, and so takes one limit for all; a
 /// server that must not hold a video uses [`crate::Decoder`].
@@ -80,8 +61,12 @@ impl Encoder<Frame<'_>> for FrameCodec {
     type Error = io::Error;
 
     fn encode(&mut self, frame: Frame<'_>, dst: &mut BytesMut) -> io::Result<()> {
-        frame.encode(dst).map_err(|e: EncodeError| io::Error::new(io::ErrorKind::InvalidInput, e))
+        frame.encode(dst).map_err(unwritable)
     }
+}
+
+fn unwritable(e: EncodeError) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, e)
 }
 
 fn invalid(e: DecodeError) -> io::Error {

@@ -96,3 +96,16 @@ fn an_unknown_frame_before_hello_is_the_end_and_not_passed_over() {
     let mut decoder = Decoder::server(Limits::default());
     assert!(decoder.next(&mut &with_header(0x7f, b"")[..]).is_err());
 }
+
+#[test]
+fn what_was_passed_over_is_gone_when_the_frame_behind_it_is_malformed() {
+    let mut decoder = after_hello(Limits::default());
+    let bad = with_header(kind::JOIN, b"");
+    let bytes = [&with_header(0x6e, b"123456"), &bad[..]].concat();
+    let mut input = &bytes[..];
+    assert!(matches!(decoder.next(&mut input), Ok(Some(Event::Skipped { .. }))));
+    let error = decoder.next(&mut input).unwrap_err();
+    assert_eq!((error.kind, error.field), (kind::JOIN, "req"));
+    assert_eq!(input, bad, "the frame at fault is at the front");
+    assert_eq!(decoder.next(&mut input), Err(error));
+}

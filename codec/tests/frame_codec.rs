@@ -7,7 +7,7 @@ mod common;
 
 use bytes::BytesMut;
 use chatwire_codec::{
-    DecodeError, EncodeError, Frame, FrameCodec, RawFrame, Rule, frame::Join, frame::Text, header,
+    DecodeError, EncodeError, EncodeRule, Frame, FrameCodec, RawFrame, Rule, frame::Join, frame::Text, header,
 };
 use common::vectors;
 use std::io::ErrorKind;
@@ -72,6 +72,9 @@ fn a_frame_that_cannot_be_written_leaves_the_buffer_as_it_was() {
     let error = error.unwrap_err();
     assert_eq!(error.kind(), ErrorKind::InvalidInput);
     let error = error.get_ref().unwrap().downcast_ref::<EncodeError>();
-    assert_eq!(error, Some(&EncodeError::FieldTooLong { limit: 255 }));
+    assert_eq!(
+        error,
+        Some(&EncodeError { kind: 0x40, field: "room", rule: EncodeRule::FieldTooLong { limit: 255 } })
+    );
     assert_eq!(&buffer[..], b"before");
 }

@@ -5,7 +5,7 @@
 mod common;
 
 use chatwire_codec::{Code, Direction, FRAMES, FieldInfo, FrameInfo};
-use common::{Vector, item_fields, unhex, vectors};
+use common::{Vector, unhex, vectors};
 use std::collections::HashMap;
 
 #[test]
@@ -99,7 +99,7 @@ fn field(info: &FieldInfo) -> String {
         "said" => r"text_size u32* \| voice_size u32* \| text \| voice".into(),
         ty if ty.starts_with("items[Media") => format!("{} × (size u16, MEDIA)", info.name),
         ty if ty.starts_with("list[") => {
-            let items = item_fields(ty).unwrap().iter().map(|f| format!(", {} {}", f.name, f.ty));
+            let items = info.items.iter().map(|f| format!(", {} {}", f.name, f.ty));
             format!(r"count u16 \| count × (size u16{})", items.collect::<String>())
         }
         ty => format!("{} {ty}{star}", info.name),

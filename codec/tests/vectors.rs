@@ -4,7 +4,9 @@
 
 mod common;
 
-use chatwire_codec::{DecodeError, Event, FRAMES, Rule, SkipReason, frame};
+use chatwire_codec::{
+    DecodeError, Direction, Event, FRAMES, FieldInfo, Frame, FrameInfo, HEADER_LEN, Rule, SkipReason, frame,
+};
 use common::{Seen, Vector, collect, hex, vectors};
 use std::collections::HashSet;
 
@@ -51,14 +53,72 @@ fn every_frame_and_every_kind_of_outcome_has_a_vector() {
 }
 
 #[test]
-fn every_frame_has_a_vector_that_leaves_fields_out() {
+fn every_field_that_may_be_left_out_has_a_vector_that_leaves_it_out() {
     let vectors = vectors();
     for info in FRAMES {
-        let Some(optional) = info.fields.iter().find(|field| !field.required) else { continue };
-        // Without its bytes such a field is the same as with none.
-        let shows = !matches!(optional.ty, "text" | "rest") && !optional.ty.starts_with("items");
-        let shorter = |v: &Vector| v.one("frame") == Some(info.name) && v.one("canonical") == Some("no");
-        assert!(!shows || vectors.iter().any(shorter), "{}", info.name);
+        // Of the last field, "left out" and "with none of its bytes" are the same bytes where it runs to the end.
+        let shows = |field: &&FieldInfo| !field.required && !runs_to_the_end(field);
+        for field in info.fields.iter().filter(shows) {
+            let ends_before = |v: &&Vector| {
+                let payload = &v.bytes()[HEADER_LEN..];
+                v.one("frame") == Some(info.name) && last_field(info.kind, payload) == before(info, field)
+            };
+            assert!(vectors.iter().any(|v| ends_before(&v)), "{} without {}", info.name, field.name);
+        }
+    }
+}
+
+#[test]
+fn every_field_has_vectors_in_which_it_is_cut_and_if_required_missing() {
+    let vectors = vectors();
+    let told = |info: &FrameInfo, rule: &str, field: &str| {
+        let line = format!("malformed {rule} {:#04x} {field} ", info.kind);
+        assert!(vectors.iter().any(|v| v.one("error").is_some_and(|e| e.starts_with(&line))), "{line}");
+    };
+    for info in FRAMES {
+        for field in info.fields.iter().filter(|field| !runs_to_the_end(field)) {
+            let name = if field.ty == "said" { "text_size" } else { field.name };
+            if field.required {
+                told(info, "missing", name);
+            }
+            // One byte cannot be cut, nor does a server read what of an event is its own.
+            let is_servers =
+                info.direction == Direction::Both && matches!(field.name, "user" | "user_name" | "last_seen");
+            if field.ty != "u8" && field.ty != "said" && !field.ty.starts_with("list") && !is_servers {
+                told(info, "ends_inside", name);
+            }
+        }
+    }
+}
+
+fn runs_to_the_end(field: &FieldInfo) -> bool {
+    matches!(field.ty, "text" | "rest") || field.ty.starts_with("items")
+}
+
+/// The field before this one, by its name.
+fn before(info: &FrameInfo, field: &FieldInfo) -> Option<&'static str> {
+    let at = info.fields.iter().position(|other| other.name == field.name).unwrap();
+    at.checked_sub(1).map(|before| info.fields[before].name)
+}
+
+/// The last field that a payload has: cutting its last byte off is an error in that field, or leaves it out.
+fn last_field(kind: u8, payload: &[u8]) -> Option<&'static str> {
+    let (_, shorter) = payload.split_last()?;
+    match Frame::parse(kind, shorter) {
+        Err(error) if error.field == "text" || error.field.ends_with("_size") => Some("said"),
+        Err(error) => Some(error.field),
+        Ok(_) => {
+            // It was one byte long: with that byte changed, only it differs.
+            let mut changed = payload.to_vec();
+            *changed.last_mut().unwrap() ^= 1;
+            let was = Frame::parse(kind, payload).unwrap();
+            let is = match Frame::parse(kind, &changed) {
+                Ok(is) => is,
+                Err(error) => return Some(error.field),
+            };
+            let (was, is) = (was.fields(), is.fields());
+            was.iter().zip(&is).find(|(was, is)| was != is).map(|(was, _)| was.0)
+        }
     }
 }
 
@@ -118,6 +178,7 @@ fn error_line(error: &DecodeError) -> String {
         Rule::FarOverLimit { .. } => "far_over_limit",
         Rule::HelloFirst => "hello_first",
         Rule::ContentExpected => "content_expected",
+        other => panic!("a rule without a word: {other:?}"),
     };
     let field = if error.field.is_empty() { "-" } else { error.field };
     format!("error {} {rule} {:#04x} {field} {}", error.code().name(), error.kind, error.offset)

@@ -291,6 +291,7 @@ impl Session {
             Some(Due::Stall) => {
                 log::debug!("connection {}: nothing could be sent for too long", self.conn);
                 self.state = State::Over;
+                self.timers.ending(None);
                 self.effects.push_back(Effect::Abandon);
             }
             Some(Due::Timeout(text)) => {
@@ -379,6 +380,10 @@ impl Session {
     }
 
     fn shutdown(&mut self, now: Instant) {
+        // Who is ending already, with all the time that its answers take, has only so much from now on.
+        if matches!(self.state, State::Ending(_)) {
+            return self.timers.drain_at_the_latest(now + DRAIN);
+        }
         self.end(
             Some(now + DRAIN),
             delivery::bye(1, "the server is shutting down; come back in a few seconds"),

@@ -109,6 +109,11 @@ impl Timers {
         self.drain_by = drain_by;
     }
 
+    /// The last answers have until then, or less if they had less before.
+    pub(super) fn drain_at_the_latest(&mut self, by: Instant) {
+        self.drain_by = Some(self.drain_by.map_or(by, |before| before.min(by)));
+    }
+
     pub(super) fn next(&self, rules: &Rules) -> Option<Instant> {
         [self.hello_by, self.silence_by(rules), self.frame_by(rules), self.stall_by(rules), self.drain_by]
             .into_iter()

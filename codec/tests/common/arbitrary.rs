@@ -1,6 +1,5 @@
 //! Payloads of every frame, made from the frame table alone, field by field.
 
-use super::item_fields;
 use chatwire_codec::{FRAMES, FieldInfo, FrameInfo, header};
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -22,11 +21,11 @@ pub(crate) fn with_header(kind: u8, payload: &[u8]) -> Vec<u8> {
 }
 
 fn fields(fields: &'static [FieldInfo]) -> BoxedStrategy<Vec<Vec<u8>>> {
-    fields.iter().map(|info| field(info.ty)).collect::<Vec<_>>().boxed()
+    fields.iter().map(field).collect::<Vec<_>>().boxed()
 }
 
-fn field(ty: &'static str) -> BoxedStrategy<Vec<u8>> {
-    match ty {
+fn field(info: &'static FieldInfo) -> BoxedStrategy<Vec<u8>> {
+    match info.ty {
         "u8" => vec(any::<u8>(), 1).boxed(),
         "u16" => vec(any::<u8>(), 2).boxed(),
         "u32" => vec(any::<u8>(), 4).boxed(),
@@ -39,16 +38,15 @@ fn field(ty: &'static str) -> BoxedStrategy<Vec<u8>> {
         "text" => ".{0,90}".prop_map(String::into_bytes).boxed(),
         "rest" => vec(any::<u8>(), 0..90).boxed(),
         "said" => (".{0,40}", vec(any::<u8>(), 0..40)).prop_map(|(text, voice)| said(&text, &voice)).boxed(),
-        list => items(list),
+        list => items(info.items, list.starts_with("list")),
     }
 }
 
-fn items(ty: &'static str) -> BoxedStrategy<Vec<u8>> {
-    let item = fields(item_fields(ty).unwrap()).prop_map(|fields| {
+fn items(item: &'static [FieldInfo], counted: bool) -> BoxedStrategy<Vec<u8>> {
+    let item = fields(item).prop_map(|fields| {
         let payload = fields.concat();
         [&u16::try_from(payload.len()).unwrap().to_be_bytes()[..], &payload].concat()
     });
-    let counted = ty.starts_with("list");
     vec(item, 0..4)
         .prop_map(move |items| match counted {
             true => [&u16::try_from(items.len()).unwrap().to_be_bytes()[..], &items.concat()].concat(),

@@ -4,9 +4,7 @@
 
 pub(crate) mod arbitrary;
 
-use chatwire_codec::{
-    DecodeError, Decoder, Event, FieldInfo, FrameInfo, Limits, Payload, SkipReason, Value, frame,
-};
+use chatwire_codec::{DecodeError, Decoder, Event, FrameInfo, Limits, Payload, SkipReason, Value, frame};
 use std::fmt::Write;
 
 /// A block of `vectors/frames.txt`: its lines as (key, value).
@@ -172,17 +170,4 @@ pub(crate) fn feed<'a>(decoder: &mut Decoder, pieces: impl IntoIterator<Item = &
 /// Whether bytes behind this frame's last field are a field of a later version, and not more of the last.
 pub(crate) fn can_grow(info: &FrameInfo) -> bool {
     info.fields.last().is_none_or(|f| !matches!(f.ty, "rest" | "text") && !f.ty.starts_with("items"))
-}
-
-/// The fields of a list's items, by the type that the table gives the list.
-pub(crate) fn item_fields(ty: &str) -> Option<&'static [FieldInfo]> {
-    let (_, item) = ty.split_once('[')?;
-    let name: String = item.chars().take_while(char::is_ascii_alphanumeric).collect();
-    Some(match name.as_str() {
-        "Media" => frame::Media::FIELDS,
-        "RoomItem" => frame::RoomItem::FIELDS,
-        "ParticipantItem" => frame::ParticipantItem::FIELDS,
-        "ChatItem" => frame::ChatItem::FIELDS,
-        other => panic!("a list of {other}, which the tests do not know"),
-    })
 }

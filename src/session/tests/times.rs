@@ -163,6 +163,26 @@ fn bye_waits_for_the_answers_however_long_they_take() {
 }
 
 #[test]
+fn nothing_comes_of_a_connection_that_was_given_up() {
+    let mut story = open();
+    story.session.handle_written(story.now.instant, true);
+    story.wait(299 * SECOND);
+    story.read(1, true, false);
+    assert!(matches!(story.wait(SECOND)[..], [Effect::Abandon]));
+    assert!(story.wait(1000 * SECOND).is_empty());
+}
+
+#[test]
+fn a_server_that_stops_waits_no_longer_for_those_that_are_ending_already() {
+    let mut story = open();
+    story.send(Text { text: "hi" });
+    story.send(Bye::default());
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    assert!(story.wait(DRAIN - Duration::from_millis(1)).is_empty());
+    assert!(matches!(story.wait(Duration::from_millis(1))[..], [Effect::Mute, Effect::Finish(_)]));
+}
+
+#[test]
 fn a_connection_that_reads_too_little_of_what_must_not_be_dropped_ends() {
     assert_eq!(ends_with_error(&open().notice(Notice::Overrun)).0, Code::Timeout);
 }
