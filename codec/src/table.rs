@@ -34,6 +34,10 @@ pub struct FrameInfo {
     pub name: &'static str,
     /// Who may send it.
     pub direction: Direction,
+    /// The section of the page that says what it is for, such as `5.2`.
+    pub section: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
     /// Its fields, in order.
     pub fields: &'static [FieldInfo],
 }
@@ -47,6 +51,10 @@ pub struct FieldInfo {
     pub ty: &'static str,
     /// Whether a payload without it is malformed.
     pub required: bool,
+    /// What it means, in a sentence.
+    pub doc: &'static str,
+    /// The fields of a list's items; of all other types none.
+    pub items: &'static [FieldInfo],
 }
 
 /// The payload of one frame type, or of one item of a list.
@@ -155,12 +163,30 @@ macro_rules! write_field {
 }
 
 macro_rules! field_info {
-    ($field:ident, $required:literal, $ty:ident $([$item:ty])?) => {
+    ($field:ident, $required:literal, $ty:ident $([$item:ty])?, $($doc:literal)*) => {
         FieldInfo {
             name: field_name!($field),
             ty: concat!(stringify!($ty) $(, "[", stringify!($item), "]")?),
             required: $required,
+            doc: doc_text!($($doc)*),
+            items: items_of!($([$item])?),
         }
+    };
+}
+
+/// The lines of a doc comment as one text.
+macro_rules! doc_text {
+    ($($line:literal)*) => {
+        concat!($($line),*).trim_ascii_start()
+    };
+}
+
+macro_rules! items_of {
+    () => {
+        &[]
+    };
+    ([$item:ty]) => {
+        <$item>::FIELDS
     };
 }
 
@@ -168,14 +194,14 @@ macro_rules! field_info {
 macro_rules! payload {
     (
         $kind:expr, $(#[$doc:meta])* $name:ident $(<$lt:lifetime>)?
-        { $($(#[$rdoc:meta])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
-          $($(#[$odoc:meta])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
+        { $($(#[doc = $rdoc:literal])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
+          $($(#[doc = $odoc:literal])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
     ) => {
         $(#[$doc])*
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct $name $(<$lt>)? {
-            $($(#[$rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
-            $($(#[$odoc])* pub $opt: rust_type!($oty $([$oitem])?),)*
+            $($(#[doc = $rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
+            $($(#[doc = $odoc])* pub $opt: rust_type!($oty $([$oitem])?),)*
         }
 
         impl<'a> Payload<'a> for $name $(<$lt>)? {
@@ -208,8 +234,8 @@ macro_rules! payload {
         impl $(<$lt>)? $name $(<$lt>)? {
             /// Its fields, as the page has them.
             pub const FIELDS: &'static [FieldInfo] = &[
-                $(field_info!($req, true, $rty $([$ritem])?),)*
-                $(field_info!($opt, false, $oty $([$oitem])?),)*
+                $(field_info!($req, true, $rty $([$ritem])?, $($rdoc)*),)*
+                $(field_info!($opt, false, $oty $([$oitem])?, $($odoc)*),)*
             ];
         }
     };
@@ -222,11 +248,11 @@ macro_rules! items {
     };
 }
 
-/// The table: `number NAME Struct: direction { required fields; other fields }`.
+/// The table: `number NAME Struct: direction, section of the page { required fields; other fields }`.
 macro_rules! frames {
-    ($($(#[$doc:meta])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?: $direction:ident
-       { $($fields:tt)* })*) => {
-        $(payload! { $kind, $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+    ($($(#[doc = $doc:literal])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?:
+       $direction:ident, $section:literal { $($fields:tt)* })*) => {
+        $(payload! { $kind, $(#[doc = $doc])* $name $(<$lt>)? { $($fields)* } })*
 
         /// Any frame.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -291,6 +317,8 @@ macro_rules! frames {
                 kind: $kind,
                 name: stringify!($page),
                 direction: Direction::$direction,
+                section: stringify!($section),
+                doc: doc_text!($($doc)*),
                 fields: $name::FIELDS,
             },)*
         ];
@@ -302,6 +330,8 @@ macro_rules! frames {
                 kind: $kind,
                 name: stringify!($page),
                 direction: Direction::$direction,
+                section: stringify!($section),
+                doc: doc_text!($($doc)*),
                 fields: $name::FIELDS,
             };)*
             match kind {
@@ -312,4 +342,6 @@ macro_rules! frames {
     };
 }
 
-pub(crate) use {field_info, field_name, frames, items, payload, read_field, rust_type, write_field};
+pub(crate) use {
+    doc_text, field_info, field_name, frames, items, items_of, payload, read_field, rust_type, write_field,
+};
