@@ -35,6 +35,8 @@
 extern crate alloc;
 
 mod decoder;
+#[cfg(feature = "dump")]
+pub mod dump;
 mod error;
 pub mod frame;
 mod reader;
