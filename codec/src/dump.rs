@@ -22,7 +22,7 @@ mod meaning;
 mod parts;
 mod printer;
 
-pub use meaning::meaning;
+pub use meaning::{meaning, number_named};
 pub use parts::{Part, What, parts};
 pub use printer::{Printer, Style};
 

@@ -49,7 +49,7 @@ frames! {
     }
     /// A reference to media that the server has.
     0x05 MEDIA Media<'a>: Both, 2 {
-        /// 1 VOICE, 2 VIDEO, 3 IMAGE, 4 FILE; see [`MediaKind`].
+        /// 1 VOICE, 2 VIDEO, 3 IMAGE, 4 FILE.
         media_kind: u8,
         /// The BLAKE3 digest of its bytes.
         media: id32;
@@ -94,7 +94,7 @@ frames! {
     0x13 ERROR Error<'a>: ToClient, 4.2 {
         /// The text is for people; no voice.
         said: said;
-        /// See [`crate::Code`].
+        /// An error code (section 8).
         code: u16,
         /// The nonce or `req` of what it answers, else 0.
         ref_: u64,

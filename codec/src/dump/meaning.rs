@@ -3,7 +3,8 @@
 use super::Part;
 use super::parts::What;
 use crate::error::Code;
-use crate::frame::info;
+use crate::frame::{FRAMES, info};
+use crate::table::FieldInfo;
 use crate::value::Value;
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -26,13 +27,31 @@ pub fn meaning(part: &Part<'_, '_>) -> Option<String> {
     }
 }
 
+/// The number that a word stands for in a field, the other way round: 404 of `not_found` in `code`, 3 of `register` in
+/// `auth`. Case means nothing.
+#[must_use]
+pub fn number_named(field: &FieldInfo, word: &str) -> Option<u64> {
+    let listed = choices(field.doc).find(|(_, name)| name.eq_ignore_ascii_case(word)).map(|(n, _)| n);
+    listed.or_else(|| match field.name {
+        "code" => Code::ALL.iter().find(|code| code.name() == word).map(|&code| code as u64),
+        "about" if word == "no frame" => Some(0xFF),
+        "about" => FRAMES.iter().find(|info| info.name.eq_ignore_ascii_case(word)).map(|info| info.kind.into()),
+        _ => None,
+    })
+}
+
 /// `guest` of "0 guest, 1 password, 2 token." for 0.
 fn listed(doc: &'static str, n: u64) -> Option<&'static str> {
+    choices(doc).find(|(number, _)| *number == n).map(|(_, name)| name)
+}
+
+/// The numbers and names that a description lists.
+fn choices(doc: &'static str) -> impl Iterator<Item = (u64, &'static str)> {
     let sentences = doc.trim_end_matches('.').split(". ").flat_map(|sentence| sentence.split("; "));
     let choices = sentences.flat_map(|sentence| sentence.split(", "));
-    let mut choices = choices.filter_map(|choice| choice.split_once(' '));
+    let pairs = choices.filter_map(|choice| choice.split_once(' '));
     let is_name = |name: &str| name.chars().all(|c| c.is_alphabetic() || c == ' ');
-    choices.find_map(|(number, name)| (number.parse() == Ok(n) && is_name(name)).then_some(name))
+    pairs.filter_map(move |(n, name)| n.parse().ok().filter(|_| is_name(name)).map(|n| (n, name)))
 }
 
 /// Microseconds since 1970 as a date and time, for the years that have four digits.

@@ -1,0 +1,89 @@
+//! How long answers take: which frame answers which, as the page has it (sections 3.3, 5.5 and 6).
+
+use crate::seen::{Seen, Val};
+use chatwire_codec::dump::Sender;
+use chatwire_codec::frame::kind;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// So many questions are remembered a connection; of more, the oldest are forgotten.
+const MAX_OPEN: usize = 4096;
+
+/// What has been asked on one connection and was not answered yet.
+#[derive(Debug, Default)]
+pub(crate) struct Latencies {
+    open: VecDeque<Question>,
+}
+
+#[derive(Debug)]
+struct Question {
+    by: Sender,
+    kind: u8,
+    /// What its answer repeats: `req`, or the bytes of a PING. Messages are answered in their order instead.
+    mark: Mark,
+    at: Duration,
+}
+
+#[derive(Debug, PartialEq, Eq)]
+enum Mark {
+    Message,
+    Request(u64),
+    Hello,
+    Ping(Option<Val>),
+}
+
+/// The first answer to a question.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Answer {
+    /// The type of what it answers.
+    pub to: u8,
+    pub after: Duration,
+}
+
+impl Latencies {
+    /// Takes a frame that was whole at `at`; if it answers one, says which and after what time.
+    pub(crate) fn take(&mut self, by: Sender, seen: &Seen, at: Duration) -> Option<Answer> {
+        let kind = seen.kind?;
+        if let Some(mark) = asks(by, kind, seen) {
+            self.open.push_back(Question { by, kind, mark, at });
+            if self.open.len() > MAX_OPEN {
+                self.open.pop_front();
+            }
+            return None;
+        }
+        let mark = answers(by, kind, seen)?;
+        let place = self.open.iter().position(|question| question.by != by && question.mark == mark)?;
+        let question = self.open.remove(place)?;
+        Some(Answer { to: question.kind, after: at.saturating_sub(question.at) })
+    }
+}
+
+fn asks(by: Sender, kind: u8, seen: &Seen) -> Option<Mark> {
+    match (by, kind) {
+        (_, kind::PING) => Some(Mark::Ping(seen.value("bytes"))),
+        (Sender::Server, _) | (_, kind::CHUNK) => None,
+        (Sender::Client, kind::HELLO) => Some(Mark::Hello),
+        (Sender::Client, kind::TEXT..=kind::GONE) => Some(Mark::Message),
+        (Sender::Client, 0x40..=0x6F) => Some(Mark::Request(seen.number("req"))),
+        (Sender::Client, _) => None,
+    }
+}
+
+fn answers(by: Sender, kind: u8, seen: &Seen) -> Option<Mark> {
+    match (by, kind) {
+        (_, kind::PONG) => Some(Mark::Ping(seen.value("bytes"))),
+        (Sender::Client, _) => None,
+        (Sender::Server, kind::WELCOME) => Some(Mark::Hello),
+        (Sender::Server, kind::STATUS) => Some(Mark::Message),
+        (Sender::Server, kind::ERROR) => match u8::try_from(seen.number("about")).ok()? {
+            kind::HELLO => Some(Mark::Hello),
+            kind::TEXT..=kind::GONE => Some(Mark::Message),
+            0x40..=0x6F => Some(Mark::Request(seen.number("ref"))),
+            _ => None,
+        },
+        // CHUNKs, RECEIVED and STORED come after the answer to their request.
+        (Sender::Server, kind::STORED | kind::RECEIVED) => None,
+        (Sender::Server, 0xC0..=0xEF) => Some(Mark::Request(seen.number("req"))),
+        (Sender::Server, _) => None,
+    }
+}
