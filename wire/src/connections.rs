@@ -45,18 +45,22 @@ pub(crate) struct Connections {
     /// The port that servers have, if it was said.
     port: Option<u16>,
     open: HashMap<(SocketAddr, SocketAddr), Connection>,
-    /// Connections of ours so far.
-    count: usize,
-    /// Connections that are not ours, and what was passed over.
-    pub strangers: usize,
+    tally: Tally,
+}
+
+/// How many connections there were.
+#[derive(Debug, Default)]
+struct Tally {
+    ours: usize,
+    strangers: usize,
 }
 
 #[derive(Debug)]
 struct Connection {
     client: SocketAddr,
     whose: Whose,
-    from_client: Side,
-    from_server: Side,
+    /// What the client sends, and the server.
+    sides: [Side; 2],
     /// Which sides have ended, and at which number.
     ends: [Option<u32>; 2],
     has_ended: [bool; 2],
@@ -67,7 +71,8 @@ struct Connection {
 enum Whose {
     /// Its first bytes will tell.
     Unknown,
-    Ours(usize),
+    /// With its number, once anything was said.
+    Ours(Option<usize>),
     Strangers,
 }
 
@@ -81,10 +86,13 @@ impl Connections {
         if segment.syn && !segment.ack && self.open.get(&key).is_some_and(Connection::has_begun) {
             // The same addresses again.
             if let Some(mut before) = self.open.remove(&key) {
-                before.finish(tell);
+                before.finish(&mut self.tally, tell);
             }
         }
         if !self.open.contains_key(&key) {
+            if self.open.len() >= MAX_OPEN {
+                self.open.retain(|_, connection| !connection.is_over());
+            }
             if self.open.len() >= MAX_OPEN || segment.rst || (segment.fin && segment.bytes.is_empty()) {
                 return;
             }
@@ -93,37 +101,26 @@ impl Connections {
         }
         let Some(connection) = self.open.get_mut(&key) else { return };
         connection.last = segment.at;
-        if connection.whose == Whose::Unknown && !segment.bytes.is_empty() {
-            let is_ours = begins_like_ours(connection.sender(segment.from), segment.bytes);
-            connection.whose = if is_ours { Whose::Ours(0) } else { Whose::Strangers };
+        // Of one that has ended, only what was sent again can still come.
+        if !connection.is_over() {
+            connection.take(segment, &mut self.tally, tell);
         }
-        match &mut connection.whose {
-            Whose::Ours(number) if *number == 0 => {
-                self.count += 1;
-                *number = self.count;
-            }
-            Whose::Strangers
-                if !segment.bytes.is_empty()
-                    && connection.from_client.is_new()
-                    && connection.from_server.is_new() =>
-            {
-                self.strangers += 1;
-            }
-            _ => {}
-        }
-        if connection.take(segment, tell) {
-            self.open.remove(&key);
-        }
+    }
+
+    /// How many connections were not ours.
+    pub(crate) fn strangers(&self) -> usize {
+        self.tally.strangers
     }
 
     /// The capture ends: tells what is left.
     pub(crate) fn finish(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
         let mut open: Vec<Connection> = self.open.drain().map(|(_, connection)| connection).collect();
         open.sort_by_key(|connection| match connection.whose {
-            Whose::Ours(number) => number,
+            Whose::Ours(Some(number)) => number,
             _ => usize::MAX,
         });
-        open.iter_mut().for_each(|connection| connection.finish(tell));
+        open.retain(|connection| !connection.is_over());
+        open.iter_mut().for_each(|connection| connection.finish(&mut self.tally, tell));
     }
 
     fn begin(&self, segment: &Segment<'_>) -> Connection {
@@ -145,15 +142,14 @@ impl Connections {
         };
         let server = if client == segment.from { segment.to } else { segment.from };
         let whose = match self.port {
-            _ if segment.is_ours || server_port(server) => Whose::Ours(0),
+            _ if segment.is_ours || server_port(server) => Whose::Ours(None),
             Some(_) => Whose::Strangers,
             None => Whose::Unknown,
         };
         Connection {
             client,
             whose,
-            from_client: Side::default(),
-            from_server: Side::default(),
+            sides: [Side::default(), Side::default()],
             ends: [None; 2],
             has_ended: [false; 2],
             last: segment.at,
@@ -163,61 +159,74 @@ impl Connections {
 
 impl Connection {
     fn has_begun(&self) -> bool {
-        !(self.from_client.is_new() && self.from_server.is_new())
+        !self.sides.iter().all(Side::is_new)
     }
 
     fn sender(&self, from: SocketAddr) -> Sender {
         if from == self.client { Sender::Client } else { Sender::Server }
     }
 
-    fn side(&mut self, from: Sender) -> &mut Side {
-        match from {
-            Sender::Client => &mut self.from_client,
-            Sender::Server => &mut self.from_server,
-        }
+    fn is_over(&self) -> bool {
+        self.has_ended == [true; 2]
     }
 
-    /// Whether it is over with this segment.
-    fn take(&mut self, segment: &Segment<'_>, tell: &mut dyn FnMut(Event<'_>)) -> bool {
-        let (from, at) = (self.sender(segment.from), segment.at);
-        let whose = self.whose;
-        self.side(from)
-            .take(segment.seq, segment.syn, segment.bytes, &mut |piece| told(whose, from, at, piece, tell));
+    fn take(&mut self, segment: &Segment<'_>, tally: &mut Tally, tell: &mut dyn FnMut(Event<'_>)) {
+        let from = self.sender(segment.from);
+        let Connection { sides, whose, .. } = self;
+        sides[from as usize].take(segment.seq, segment.syn, segment.bytes, &mut |piece| {
+            whose.told(from, segment.at, &piece, tally, tell);
+        });
         if segment.fin {
             let len = u32::try_from(segment.bytes.len()).unwrap_or(u32::MAX);
             self.ends[from as usize] = Some(segment.seq.wrapping_add(len));
         }
         if segment.rst {
-            self.finish(tell);
-            return true;
+            return self.finish(tally, tell);
         }
-        if self.ends[from as usize].is_some_and(|end| self.side(from).is_at(end)) {
+        if self.ends[from as usize].is_some_and(|end| self.sides[from as usize].is_at(end)) {
             self.end(from, tell);
         }
-        self.has_ended == [true; 2]
     }
 
     fn end(&mut self, from: Sender, tell: &mut dyn FnMut(Event<'_>)) {
-        if let (false, Whose::Ours(number)) = (self.has_ended[from as usize], self.whose) {
+        if let (false, Whose::Ours(Some(number))) = (self.has_ended[from as usize], self.whose) {
             tell(Event::End { number, from, at: self.last });
         }
         self.has_ended[from as usize] = true;
     }
 
-    fn finish(&mut self, tell: &mut dyn FnMut(Event<'_>)) {
+    fn finish(&mut self, tally: &mut Tally, tell: &mut dyn FnMut(Event<'_>)) {
         for from in [Sender::Client, Sender::Server] {
-            let (whose, at) = (self.whose, self.last);
-            self.side(from).finish(&mut |piece| told(whose, from, at, piece, tell));
+            let Connection { sides, whose, last, .. } = self;
+            sides[from as usize].finish(&mut |piece| whose.told(from, *last, &piece, tally, tell));
             self.end(from, tell);
         }
     }
 }
 
-fn told(whose: Whose, from: Sender, at: Duration, piece: Piece<'_>, tell: &mut dyn FnMut(Event<'_>)) {
-    let Whose::Ours(number) = whose else { return };
-    match piece {
-        Piece::Bytes(bytes) => tell(Event::Bytes { number, from, bytes, at }),
-        Piece::Gap(bytes) => tell(Event::Gap { number, from, bytes, at }),
+impl Whose {
+    /// Tells a piece of one side if the connection is ours, which its first bytes decide where nothing else did.
+    fn told(
+        &mut self,
+        from: Sender,
+        at: Duration,
+        piece: &Piece<'_>,
+        tally: &mut Tally,
+        tell: &mut dyn FnMut(Event<'_>),
+    ) {
+        if let (Whose::Unknown, Piece::Bytes(bytes)) = (*self, piece) {
+            *self = if begins_like_ours(from, bytes) { Whose::Ours(None) } else { Whose::Strangers };
+            tally.strangers += usize::from(*self == Whose::Strangers);
+        }
+        let Whose::Ours(number) = self else { return };
+        let number = *number.get_or_insert_with(|| {
+            tally.ours += 1;
+            tally.ours
+        });
+        match *piece {
+            Piece::Bytes(bytes) => tell(Event::Bytes { number, from, bytes, at }),
+            Piece::Gap(bytes) => tell(Event::Gap { number, from, bytes, at }),
+        }
     }
 }
 
@@ -226,14 +235,14 @@ fn key(a: SocketAddr, b: SocketAddr) -> (SocketAddr, SocketAddr) {
     if a < b { (a, b) } else { (b, a) }
 }
 
-/// A client begins with HELLO; a server that speaks first refuses.
+/// A client begins with HELLO, a server with WELCOME or a refusal.
 fn begins_like_ours(from: Sender, bytes: &[u8]) -> bool {
     match (from, bytes) {
         (Sender::Client, [kind::HELLO, a, b, c, d, ..]) => {
             u32::from_be_bytes([*a, *b, *c, *d]) <= FIRST_LIMIT
         }
         (Sender::Client, [kind::HELLO, ..]) => true,
-        (Sender::Server, [first, ..]) => matches!(*first, kind::ERROR | kind::BYE),
+        (Sender::Server, [first, ..]) => matches!(*first, kind::WELCOME | kind::ERROR | kind::BYE),
         _ => false,
     }
 }

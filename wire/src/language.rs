@@ -180,7 +180,7 @@ fn expect(words: &[String], is_next: bool) -> Result<Expect, String> {
         } else if let Some(time) = word.strip_prefix("within=") {
             within = Some(duration(time)?);
         } else {
-            conditions.push(condition(word)?);
+            conditions.push(condition(what, word)?);
         }
     }
     if what == Awaited::End && !(conditions.is_empty() && captures.is_empty()) {
@@ -189,8 +189,16 @@ fn expect(words: &[String], is_next: bool) -> Result<Expect, String> {
     Ok(Expect { what, is_next, conditions, captures, within })
 }
 
-fn condition(word: &str) -> Result<Condition, String> {
-    let at = word.find(['=', '!', '~', '<', '>']).unwrap_or(word.len());
+/// `field=value`; of a frame that is one value, the value alone.
+fn condition(what: Awaited, word: &str) -> Result<Condition, String> {
+    let at = word.find(['=', '!', '~', '<', '>', '"']).unwrap_or(word.len());
+    if let (Awaited::Frame(info), true) =
+        (what, word.find(['=', '!', '~', '<', '>']).is_none_or(|op| op > at))
+    {
+        if let ([field], true) = (info.fields, is_one_value(info)) {
+            return Ok(Condition { path: field.name.into(), op: Op::Is, value: written(word)? });
+        }
+    }
     let (path, rest) = word.split_at(at);
     let found = Op::ALL.iter().find_map(|(sign, op)| rest.strip_prefix(sign).map(|value| (*op, value)));
     let (op, value) =
@@ -342,6 +350,20 @@ mod tests {
         assert_eq!(ops, [Op::More, Op::IsNot, Op::Contains]);
         assert_eq!(expect.captures, [("chat".to_string(), "c".to_string())]);
         assert_eq!(expect.within.map(|time| time.as_secs()), Some(2));
+    }
+
+    #[test]
+    fn of_a_frame_of_one_value_the_value_is_condition_enough() {
+        for line in ["expect text hi", "next text \"hi\"", "expect text text=hi"] {
+            let Ok(Some(Statement::Expect(expect))) = parse(line) else { panic!("{line}") };
+            assert_eq!(
+                (expect.conditions[0].path.as_str(), expect.conditions[0].op),
+                ("text", Op::Is),
+                "{line}"
+            );
+        }
+
+        assert!(parse("expect status hi").is_err());
     }
 
     #[test]

@@ -9,6 +9,7 @@ mod cat;
 mod cli;
 mod connections;
 mod conversation;
+mod dissector;
 mod dump;
 mod endpoint;
 mod error;
@@ -44,7 +45,7 @@ fn main() -> ExitCode {
         Command::Tap(wish) => tap::run(&wish),
         Command::Pcap(wish) => pcap::run(&wish),
         Command::Replay(wish) => replay::run(&wish),
-        _ => Ok(()),
+        Command::Dissector => dissector::run(),
     };
     match done {
         Ok(()) => ExitCode::SUCCESS,

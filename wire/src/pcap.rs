@@ -25,10 +25,10 @@ pub(crate) fn run(wish: &Pcap) -> Result<(), Error> {
     })?;
     connections.finish(&mut |event| show(event, &mut conversations, &view, &mut shown));
     stdout.write_all(shown.as_bytes())?;
-    if connections.strangers > 0 {
+    if connections.strangers() > 0 {
         let text = format!(
             "wire: {} other connections were passed over; --port shows those to a port",
-            connections.strangers
+            connections.strangers()
         );
         writeln!(std::io::stderr(), "{text}")?;
     }

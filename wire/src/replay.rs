@@ -19,7 +19,7 @@ use crate::seen::{Field, Seen, Val};
 use crate::show::{Format, View};
 use chatwire_codec::dump::{Sender, Style};
 use chatwire_codec::frame::kind;
-use recording::Recorded;
+use recording::{Recorded, Step};
 use renames::Renames;
 use std::collections::VecDeque;
 use std::fmt::Write as _;
@@ -60,21 +60,26 @@ struct Player<'a> {
 }
 
 impl Player<'_> {
-    fn play(&mut self, recorded: Vec<Recorded>, peer: &Peer) -> Result<(), Error> {
-        for (i, frame) in recorded.into_iter().enumerate() {
-            match frame {
-                Recorded { seen, from: Sender::Server, .. } if !self.skips(&seen) => self.awaits(i + 1, seen),
-                Recorded { from: Sender::Server, .. } => {}
-                Recorded { seen, .. } if seen.kind == Some(kind::PONG) => {}
-                Recorded { seen, bytes, .. } => {
-                    let is_alive = self.catch_up(peer);
-                    let bytes = self.renames.apply(&seen, bytes);
-                    if !is_alive || peer.send(Outgoing { bytes, body: None }).is_err() {
-                        let text = format!(
-                            "#{} could not be sent, since the server had closed: {}",
-                            i + 1,
-                            form::line(&seen)
-                        );
+    fn play(&mut self, recorded: Vec<Step>, peer: &Peer) -> Result<(), Error> {
+        for (i, step) in recorded.into_iter().enumerate() {
+            let Step::Frame(Recorded { from, seen, bytes }) = step else {
+                self.catch_up(peer);
+                // The server may have closed before.
+                let _ = peer.finish();
+                continue;
+            };
+            match (from, seen.kind) {
+                (Sender::Server, _) if self.skips(&seen) => {}
+                (Sender::Server, _) => self.awaits(i + 1, seen),
+                // PINGs of this time are answered by themselves.
+                (Sender::Client, Some(kind::PONG)) => {}
+                (Sender::Client, _) => {
+                    let bytes =
+                        if self.catch_up(peer) { self.renames.apply(&seen, bytes) } else { Vec::new() };
+                    if bytes.is_empty() || peer.send(Outgoing { bytes, body: None }).is_err() {
+                        let frame = form::line(&seen);
+                        let text =
+                            format!("#{} could not be sent, since the server had closed: {frame}", i + 1);
                         self.differences.push(text);
                         break;
                     }
@@ -83,7 +88,7 @@ impl Player<'_> {
             }
         }
         self.catch_up(peer);
-        // The server may have closed before.
+        // It may have ended before.
         let _ = peer.finish();
         self.rest(peer);
         Ok(())
@@ -157,9 +162,17 @@ impl Player<'_> {
             let (old, new) = (was.value(&field.path), is.value(&field.path));
             let (old, new) =
                 (old.unwrap_or_else(|| Val::empty(field.ty)), new.unwrap_or_else(|| Val::empty(field.ty)));
-            if !self.ignores(was, name) && !self.renames.is_same(name, &old, &new) {
-                let _ =
-                    write!(text, "\n    {} was {}, is {}", field.path, form::value(&old), form::value(&new));
+            if self.ignores(was, name) {
+                continue;
+            }
+            let expected = self.renames.expected(name, &old, &new);
+            if expected != new {
+                let also = match expected == old {
+                    true => String::new(),
+                    false => format!(" (here {} so far)", form::value(&expected)),
+                };
+                let (old, new) = (form::value(&old), form::value(&new));
+                let _ = write!(text, "\n    {} was {old}{also}, is {new}", field.path);
             }
         }
         if let (Some(was), Some(is)) = (&was.body, &is.body) {

@@ -11,6 +11,14 @@ use std::path::Path;
 /// Bytes of a connection that can be replayed: they are all in memory.
 const MAX_BYTES: usize = 256 * 1024 * 1024;
 
+/// What happens next on a connection.
+#[derive(Debug)]
+pub(crate) enum Step {
+    Frame(Recorded),
+    /// The client ends its sending side.
+    ClientEnds,
+}
+
 /// A frame of one side.
 #[derive(Debug)]
 pub(crate) struct Recorded {
@@ -21,12 +29,12 @@ pub(crate) struct Recorded {
 }
 
 /// Reads the connection of that number, counted from 1.
-pub(crate) fn read(path: &Path, port: Option<u16>, number: usize) -> Result<Vec<Recorded>, Error> {
+pub(crate) fn read(path: &Path, port: Option<u16>, number: usize) -> Result<Vec<Step>, Error> {
     let mut connections = Connections::new(port);
     let mut wanted = Wanted {
         number,
         sides: [Side::new(Sender::Client), Side::new(Sender::Server)],
-        frames: Vec::new(),
+        steps: Vec::new(),
         bytes: 0,
         has_gap: false,
     };
@@ -45,33 +53,36 @@ pub(crate) fn read(path: &Path, port: Option<u16>, number: usize) -> Result<Vec<
             "bytes of this connection were not captured, so it cannot be replayed".into(),
         ));
     }
-    if wanted.frames.is_empty() {
+    if !wanted.steps.iter().any(|step| matches!(step, Step::Frame(_))) {
         return Err(Error::Usage(format!("{}: no connection {number} with frames in it", path.display())));
     }
-    Ok(wanted.frames)
+    Ok(wanted.steps)
 }
 
 struct Wanted {
     number: usize,
     sides: [Side; 2],
-    frames: Vec<Recorded>,
+    steps: Vec<Step>,
     bytes: usize,
     has_gap: bool,
 }
 
 impl Wanted {
     fn take(&mut self, event: &Event<'_>) {
-        let Wanted { number: wanted, sides, frames, bytes: total, has_gap } = self;
+        let Wanted { number: wanted, sides, steps, bytes: total, has_gap } = self;
         match event {
             Event::Bytes { number, from, bytes, .. } if number == wanted => {
                 *total += bytes.len();
                 let Side { tracer, frame } = &mut sides[*from as usize];
-                tracer.feed(bytes, &mut |item| frames.extend(frame.take(&item)));
+                tracer.feed(bytes, &mut |item| steps.extend(frame.take(&item).map(Step::Frame)));
             }
             Event::Gap { number, .. } if number == wanted => *has_gap = true,
             Event::End { number, from, .. } if number == wanted => {
                 let Side { tracer, frame } = &mut sides[*from as usize];
-                tracer.finish(&mut |item| frames.extend(frame.take(&item)));
+                tracer.finish(&mut |item| steps.extend(frame.take(&item).map(Step::Frame)));
+                if *from == Sender::Client {
+                    steps.push(Step::ClientEnds);
+                }
             }
             _ => {}
         }
