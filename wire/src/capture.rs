@@ -74,7 +74,7 @@ fn read_pcapng(
         match block {
             Block::SectionHeader(_) => interfaces.clear(),
             Block::InterfaceDescription(interface) => {
-                interfaces.push((interface.linktype, units(&interface)))
+                interfaces.push((interface.linktype, units(&interface)));
             }
             Block::EnhancedPacket(packet) => {
                 let interface = usize::try_from(packet.interface_id).ok().and_then(|id| interfaces.get(id));

@@ -26,7 +26,7 @@ struct State {
 /// What there is to take.
 #[derive(Debug)]
 pub(crate) enum Taken {
-    Frame(Seen),
+    Frame(Box<Seen>),
     /// Nothing more will come.
     End,
     /// Nothing came in time.
@@ -55,7 +55,7 @@ impl Inbox {
         let mut state = self.lock();
         loop {
             if let Some(seen) = state.forget_first() {
-                return Taken::Frame(seen);
+                return Taken::Frame(Box::new(seen));
             }
             if state.has_ended {
                 return Taken::End;

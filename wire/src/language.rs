@@ -192,12 +192,11 @@ fn expect(words: &[String], is_next: bool) -> Result<Expect, String> {
 /// `field=value`; of a frame that is one value, the value alone.
 fn condition(what: Awaited, word: &str) -> Result<Condition, String> {
     let at = word.find(['=', '!', '~', '<', '>', '"']).unwrap_or(word.len());
-    if let (Awaited::Frame(info), true) =
-        (what, word.find(['=', '!', '~', '<', '>']).is_none_or(|op| op > at))
+    let has_no_sign = word.find(['=', '!', '~', '<', '>']).is_none_or(|sign| sign > at);
+    if let Awaited::Frame(info) = what
+        && let ([field], true) = (info.fields, has_no_sign && is_one_value(info))
     {
-        if let ([field], true) = (info.fields, is_one_value(info)) {
-            return Ok(Condition { path: field.name.into(), op: Op::Is, value: written(word)? });
-        }
+        return Ok(Condition { path: field.name.into(), op: Op::Is, value: written(word)? });
     }
     let (path, rest) = word.split_at(at);
     let found = Op::ALL.iter().find_map(|(sign, op)| rest.strip_prefix(sign).map(|value| (*op, value)));

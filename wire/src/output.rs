@@ -32,9 +32,7 @@ impl Output {
                 stdout.write_all(lines.as_bytes())?;
                 stdout.flush()
             }
-            Kind::AbovePrompt(printer) => {
-                printer.print(lines.trim_end_matches('\n').to_string()).map_err(io::Error::other)
-            }
+            Kind::AbovePrompt(printer) => printer.print(lines.to_string()).map_err(io::Error::other),
         }
     }
 }

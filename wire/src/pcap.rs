@@ -18,12 +18,12 @@ pub(crate) fn run(wish: &Pcap) -> Result<(), Error> {
     let mut stdout = std::io::stdout().lock();
     let mut shown = String::new();
     capture::read(dump::open(&wish.file)?, &mut |segment| {
-        connections.take(&segment, &mut |event| show(event, &mut conversations, &view, &mut shown));
+        connections.take(&segment, &mut |event| show(&event, &mut conversations, &view, &mut shown));
         stdout.write_all(shown.as_bytes())?;
         shown.clear();
         Ok(stdout.flush()?)
     })?;
-    connections.finish(&mut |event| show(event, &mut conversations, &view, &mut shown));
+    connections.finish(&mut |event| show(&event, &mut conversations, &view, &mut shown));
     stdout.write_all(shown.as_bytes())?;
     if connections.strangers() > 0 {
         let text = format!(
@@ -35,8 +35,13 @@ pub(crate) fn run(wish: &Pcap) -> Result<(), Error> {
     Ok(())
 }
 
-fn show(event: Event<'_>, conversations: &mut HashMap<usize, Conversation>, view: &View, shown: &mut String) {
-    match event {
+fn show(
+    event: &Event<'_>,
+    conversations: &mut HashMap<usize, Conversation>,
+    view: &View,
+    shown: &mut String,
+) {
+    match *event {
         Event::Bytes { number, from, bytes, at } => {
             let conversation = conversations.entry(number).or_insert_with(|| Conversation::new(number, view));
             conversation.feed(from, bytes, at, view, shown);

@@ -37,7 +37,10 @@ impl Side {
             Ok(0) => self.tell(bytes, tell),
             Ok(ahead) => self.wait(self.position + ahead, bytes),
             // Of what was sent again, only the end may be new.
-            Err(_) => self.tell(bytes.get(ahead.unsigned_abs() as usize..).unwrap_or_default(), tell),
+            Err(_) => {
+                let known = usize::try_from(ahead.unsigned_abs()).unwrap_or(usize::MAX);
+                self.tell(bytes.get(known..).unwrap_or_default(), tell);
+            }
         }
         self.tell_waiting(tell);
         while self.waiting_bytes > MAX_WAITING {

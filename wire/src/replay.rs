@@ -62,12 +62,13 @@ struct Player<'a> {
 impl Player<'_> {
     fn play(&mut self, recorded: Vec<Step>, peer: &Peer) -> Result<(), Error> {
         for (i, step) in recorded.into_iter().enumerate() {
-            let Step::Frame(Recorded { from, seen, bytes }) = step else {
+            let Step::Frame(frame) = step else {
                 self.catch_up(peer);
                 // The server may have closed before.
                 let _ = peer.finish();
                 continue;
             };
+            let Recorded { from, seen, bytes } = *frame;
             match (from, seen.kind) {
                 (Sender::Server, _) if self.skips(&seen) => {}
                 (Sender::Server, _) => self.awaits(i + 1, seen),
@@ -113,7 +114,7 @@ impl Player<'_> {
     fn catch_up(&mut self, peer: &Peer) -> bool {
         while !self.awaited.is_empty() {
             match peer.inbox.take(Instant::now() + self.wish.timeout) {
-                Taken::Frame(seen) => self.came(seen),
+                Taken::Frame(seen) => self.came(*seen),
                 ended => {
                     for (number, seen) in std::mem::take(&mut self.awaited) {
                         self.differences.push(format!("#{number} did not come: {}", form::line(&seen)));
@@ -143,7 +144,7 @@ impl Player<'_> {
     fn rest(&mut self, peer: &Peer) {
         let deadline = Instant::now() + self.wish.timeout.min(Duration::from_secs(2));
         while let Taken::Frame(seen) = peer.inbox.take(deadline) {
-            self.came(seen);
+            self.came(*seen);
         }
         // A recording that was cut has no BYE.
         for seen in self.early.drain(..).filter(|seen| seen.kind != Some(kind::BYE)) {
@@ -175,10 +176,10 @@ impl Player<'_> {
                 let _ = write!(text, "\n    {} was {old}{also}, is {new}", field.path);
             }
         }
-        if let (Some(was), Some(is)) = (&was.body, &is.body) {
-            if (was.len, was.fingerprint()) != (is.len, is.fingerprint()) {
-                let _ = write!(text, "\n    its body was {} bytes, is {} others", was.len, is.len);
-            }
+        if let (Some(was), Some(is)) = (&was.body, &is.body)
+            && (was.len, was.fingerprint()) != (is.len, is.fingerprint())
+        {
+            let _ = write!(text, "\n    its body was {} bytes, is {} others", was.len, is.len);
         }
         if was.trouble != is.trouble {
             let said = |seen: &Seen| {

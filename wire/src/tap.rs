@@ -45,7 +45,7 @@ pub(crate) fn run(wish: &Tap) -> Result<(), Error> {
         let (endpoint, shared, running) = (endpoint.clone(), Arc::clone(&shared), Arc::clone(&running));
         let trust = Trust { ca: wish.trust.ca.clone(), insecure: wish.trust.insecure };
         threads.push(std::thread::spawn(move || {
-            if let Err(error) = carry(number, socket, &endpoint, &trust, &shared) {
+            if let Err(error) = carry(number, &socket, &endpoint, &trust, &shared) {
                 // If stderr is gone, there is nobody left to tell.
                 let _ = tell(&format!("#{number} {error}"));
             }
@@ -80,7 +80,7 @@ struct Witness {
 
 fn carry(
     number: usize,
-    client: TcpStream,
+    client: &TcpStream,
     endpoint: &Endpoint,
     trust: &Trust,
     shared: &Arc<Shared>,

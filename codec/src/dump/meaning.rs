@@ -35,7 +35,9 @@ pub fn number_named(field: &FieldInfo, word: &str) -> Option<u64> {
     listed.or_else(|| match field.name {
         "code" => Code::ALL.iter().find(|code| code.name() == word).map(|&code| code as u64),
         "about" if word == "no frame" => Some(0xFF),
-        "about" => FRAMES.iter().find(|info| info.name.eq_ignore_ascii_case(word)).map(|info| info.kind.into()),
+        "about" => {
+            FRAMES.iter().find(|info| info.name.eq_ignore_ascii_case(word)).map(|info| info.kind.into())
+        }
         _ => None,
     })
 }

@@ -14,7 +14,7 @@ const MAX_BYTES: usize = 256 * 1024 * 1024;
 /// What happens next on a connection.
 #[derive(Debug)]
 pub(crate) enum Step {
-    Frame(Recorded),
+    Frame(Box<Recorded>),
     /// The client ends its sending side.
     ClientEnds,
 }
@@ -74,12 +74,12 @@ impl Wanted {
             Event::Bytes { number, from, bytes, .. } if number == wanted => {
                 *total += bytes.len();
                 let Side { tracer, frame } = &mut sides[*from as usize];
-                tracer.feed(bytes, &mut |item| steps.extend(frame.take(&item).map(Step::Frame)));
+                tracer.feed(bytes, &mut |item| steps.extend(frame.take(&item)));
             }
             Event::Gap { number, .. } if number == wanted => *has_gap = true,
             Event::End { number, from, .. } if number == wanted => {
                 let Side { tracer, frame } = &mut sides[*from as usize];
-                tracer.finish(&mut |item| steps.extend(frame.take(&item).map(Step::Frame)));
+                tracer.finish(&mut |item| steps.extend(frame.take(&item)));
                 if *from == Sender::Client {
                     steps.push(Step::ClientEnds);
                 }
@@ -109,7 +109,7 @@ impl Side {
 }
 
 impl Unfinished {
-    fn take(&mut self, item: &Item<'_>) -> Option<Recorded> {
+    fn take(&mut self, item: &Item<'_>) -> Option<Step> {
         match item {
             Item::Frame { bytes, .. } => self.bytes = bytes.to_vec(),
             Item::Start { kind, size, .. } => self.bytes = header(*kind, *size).to_vec(),
@@ -117,6 +117,7 @@ impl Unfinished {
             Item::End { .. } => {}
         }
         let seen = self.collector.take(item)?;
-        Some(Recorded { from: self.from, seen, bytes: std::mem::take(&mut self.bytes) })
+        let bytes = std::mem::take(&mut self.bytes);
+        Some(Step::Frame(Box::new(Recorded { from: self.from, seen, bytes })))
     }
 }
