@@ -31,8 +31,16 @@ pub(crate) struct Manner {
 /// One connection.
 pub(crate) struct Peer {
     pub inbox: Arc<Inbox>,
-    sending: Arc<Mutex<Sending>>,
+    out: Arc<Out>,
     reader: Option<JoinHandle<()>>,
+}
+
+/// What both threads write to. Whoever reads never waits for it: it may be that the server takes nothing before somebody
+/// reads what it sends.
+struct Out {
+    sending: Mutex<Sending>,
+    /// PONGs that wait until nothing stands open.
+    pongs: Mutex<Vec<Vec<u8>>>,
 }
 
 /// The sending half.
@@ -41,7 +49,6 @@ struct Sending {
     /// Follows what is sent, to know where a PONG may stand.
     stream: Stream,
     place: Place,
-    pongs: Vec<Vec<u8>>,
     manner: Manner,
 }
 
@@ -50,36 +57,37 @@ impl Peer {
     pub(crate) fn new(link: Link, name: &str, manner: &Manner) -> Peer {
         let inbox = Arc::new(Inbox::default());
         let label = |arrow: &str| if name.is_empty() { arrow.to_string() } else { format!("{name} {arrow}") };
-        let sending = Arc::new(Mutex::new(Sending {
+        let sending = Mutex::new(Sending {
             sink: link.writer,
             stream: Stream::of(Sender::Client, &manner.view),
             place: Place { title: label("→"), ..Place::default() },
-            pongs: Vec::new(),
             manner: manner.clone(),
-        }));
+        });
+        let out = Arc::new(Out { sending, pongs: Mutex::default() });
         let mut reading = Reading {
             label: if name.is_empty() && !manner.shows_sent { String::new() } else { label("←") },
             inbox: Arc::clone(&inbox),
-            sending: Arc::clone(&sending),
+            out: Arc::clone(&out),
             manner: manner.clone(),
         };
         let reader = std::thread::spawn(move || reading.run(link.reader));
-        Peer { inbox, sending, reader: Some(reader) }
+        Peer { inbox, out, reader: Some(reader) }
     }
 
     /// Sends a frame, or any other bytes.
     pub(crate) fn send(&self, outgoing: Outgoing) -> io::Result<()> {
-        let mut sending = self.sending();
+        let mut sending = self.out.sending();
         sending.write(&outgoing.bytes)?;
         if let Some((file, len)) = outgoing.body {
             sending.write_file(file.take(len), len)?;
         }
-        sending.pongs_that_wait()
+        drop(sending);
+        self.out.send_pongs()
     }
 
     /// Ends the sending side.
     pub(crate) fn finish(&self) -> io::Result<()> {
-        self.sending().sink.finish()
+        self.out.sending().sink.finish()
     }
 
     /// Waits until the other side has ended and all that came was shown.
@@ -89,9 +97,42 @@ impl Peer {
             let _ = reader.join();
         }
     }
+}
 
+impl Out {
     fn sending(&self) -> MutexGuard<'_, Sending> {
         self.sending.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn pongs(&self) -> MutexGuard<'_, Vec<Vec<u8>>> {
+        self.pongs.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Answers a PING, now or as soon as nothing stands open.
+    fn answer(&self, bytes: &[u8]) -> io::Result<()> {
+        let mut pongs = self.pongs();
+        if let (Ok(size), true) = (u32::try_from(bytes.len()), pongs.len() < MAX_PONGS) {
+            pongs.push([&header(kind::PONG, size)[..], bytes].concat());
+        }
+        drop(pongs);
+        self.send_pongs()
+    }
+
+    /// If somebody is sending, nothing: whoever sends calls this afterwards.
+    fn send_pongs(&self) -> io::Result<()> {
+        while let Ok(mut sending) = self.sending.try_lock() {
+            if !sending.place.is_between_units() {
+                break;
+            }
+            let pongs = std::mem::take(&mut *self.pongs());
+            pongs.iter().try_for_each(|pong| sending.write(pong))?;
+            drop(sending);
+            // One that was put there before the lock was free again has nobody else.
+            if self.pongs().is_empty() {
+                break;
+            }
+        }
+        Ok(())
     }
 }
 
@@ -116,23 +157,6 @@ impl Sending {
             left -= n as u64;
         }
         Ok(())
-    }
-
-    fn pongs_that_wait(&mut self) -> io::Result<()> {
-        if self.place.is_between_units() {
-            for pong in std::mem::take(&mut self.pongs) {
-                self.write(&pong)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Answers a PING as soon as nothing stands open.
-    fn answer(&mut self, bytes: &[u8]) -> io::Result<()> {
-        if let (Ok(size), true) = (u32::try_from(bytes.len()), self.pongs.len() < MAX_PONGS) {
-            self.pongs.push([&header(kind::PONG, size)[..], bytes].concat());
-        }
-        self.pongs_that_wait()
     }
 }
 
@@ -174,7 +198,7 @@ fn context(label: &str) -> Context {
 struct Reading {
     label: String,
     inbox: Arc<Inbox>,
-    sending: Arc<Mutex<Sending>>,
+    out: Arc<Out>,
     manner: Manner,
 }
 
@@ -213,9 +237,8 @@ impl Watcher for Reading {
     fn shown(&mut self, seen: Seen) {
         let ping = (seen.kind == Some(kind::PING) && self.manner.answers_pings).then(|| seen.value("bytes"));
         if let Some(Some(Val::Bytes(bytes))) = ping {
-            let mut sending = self.sending.lock().unwrap_or_else(PoisonError::into_inner);
             // A connection that cannot be written to is about to end, which is told then.
-            let _ = sending.answer(&bytes);
+            let _ = self.out.answer(&bytes);
         }
         self.inbox.put(seen);
     }
