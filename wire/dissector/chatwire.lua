@@ -188,6 +188,11 @@ local FRAMES = {
     { name = "before_chat", type = "u64" },
     { name = "before_at", type = "i64" },
   } },
+  [0x54] = { name = "DELETE", section = "6.9", way = "to server", fields = {
+    { name = "req", type = "u32", required = true },
+    { name = "chat", type = "u64", required = true },
+    { name = "seq", type = "u64", required = true },
+  } },
   [0x60] = { name = "UPLOAD", section = "6.6", way = "to server", fields = {
     { name = "req", type = "u32", required = true },
     { name = "media_kind", type = "u8", required = true },
@@ -232,6 +237,10 @@ local FRAMES = {
   [0x73] = { name = "SEEN", section = "7", way = "to client", fields = {
     { name = "chat", type = "u64", required = true },
     { name = "user", type = "u64", required = true },
+    { name = "seq", type = "u64", required = true },
+  } },
+  [0x74] = { name = "MESSAGE_GONE", section = "7", way = "to client", fields = {
+    { name = "chat", type = "u64", required = true },
     { name = "seq", type = "u64", required = true },
   } },
   [0xc0] = { name = "JOINED", section = "6.1", way = "to client", fields = {
@@ -313,6 +322,11 @@ local FRAMES = {
     { name = "req", type = "u32", required = true },
     { name = "more", type = "u8" },
     { name = "count", type = "u16" },
+  } },
+  [0xd4] = { name = "DELETED", section = "6.9", way = "to client", fields = {
+    { name = "req", type = "u32", required = true },
+    { name = "chat", type = "u64" },
+    { name = "seq", type = "u64" },
   } },
   [0xe0] = { name = "UPLOAD_READY", section = "6.6", way = "to client", fields = {
     { name = "req", type = "u32", required = true },

@@ -101,10 +101,8 @@ impl Connections {
         }
         let Some(connection) = self.open.get_mut(&key) else { return };
         connection.last = segment.at;
-        // Of one that has ended, only what was sent again can still come.
-        if !connection.is_over() {
-            connection.take(segment, &mut self.tally, tell);
-        }
+        // One that is over stays here: what is sent again after its end must not look like a new one.
+        connection.take(segment, &mut self.tally, tell);
     }
 
     /// How many connections were not ours.

@@ -33,9 +33,8 @@ pub(crate) fn run(wish: &Dump) -> Result<(), Error> {
         } else if let Some(stream) = &mut stream {
             stream.finish(&view, &mut (), &mut shown);
         }
+        // Whole lines, which stdout does not keep back: more may not come for hours.
         stdout.write_all(shown.as_bytes())?;
-        // Whoever looks on is to see it now: more may not come for hours.
-        stdout.flush()?;
         shown.clear();
         if n == 0 {
             return Ok(());

@@ -21,7 +21,7 @@ pub(crate) fn run(wish: &Pcap) -> Result<(), Error> {
         connections.take(&segment, &mut |event| show(&event, &mut conversations, &view, &mut shown));
         stdout.write_all(shown.as_bytes())?;
         shown.clear();
-        Ok(stdout.flush()?)
+        Ok(())
     })?;
     connections.finish(&mut |event| show(&event, &mut conversations, &view, &mut shown));
     stdout.write_all(shown.as_bytes())?;
