@@ -233,6 +233,7 @@ fn error_line(error: &chatwire_codec::DecodeError) -> String {
         Rule::FarOverLimit { .. } => "far_over_limit",
         Rule::HelloFirst => "hello_first",
         Rule::ContentExpected => "content_expected",
+        other => panic!("a rule without a word: {other:?}"),
     };
     let field = if error.field.is_empty() { "-" } else { error.field };
     format!("{} {rule} {:#04x} {field} {}", error.code().name(), error.kind, error.offset)
