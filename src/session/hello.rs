@@ -172,7 +172,7 @@ impl Session {
                 body: None,
                 waits: false,
                 fetches: Vec::new(),
-                events_until: None,
+                spent: None,
             }));
             self.effects.push_back(Effect::Presence(Presence::Online));
         }

@@ -4,6 +4,7 @@
 mod events;
 mod frames;
 mod login;
+mod pace;
 mod times;
 
 use super::*;
@@ -30,6 +31,7 @@ fn rules() -> Rules {
         hello: 10 * SECOND,
         frame: 30 * SECOND,
         stall: 300 * SECOND,
+        messages: None,
     }
 }
 
