@@ -1,5 +1,5 @@
--- Everything that is kept, but for the bytes of media: those are files, named by their digest. What has come since the
--- first version (the index of words) is in src/store/sqlite/*.sql.
+-- Everything that is kept, but for the bytes of media: those are files, named by their digest. Data of an earlier
+-- version is brought to this one by src/store/sqlite/steps.
 --
 -- Times are microseconds since the Unix epoch. Ids of users and chats are AUTOINCREMENT, because an id that
 -- anyone may have seen is never given again. The store writes through one thread; what a constraint here
@@ -24,26 +24,25 @@ CREATE TABLE users (
     disabled_at INTEGER                                    -- the operator lets this user not log in
 ) STRICT;
 
--- Registered users come and go for years; who is to be swept away are the guests.
-CREATE INDEX users_guests ON users (last_seen) WHERE kind = 0 AND deleted_at IS NULL;
+-- Registered users come and go for years; who is to be swept away are the guests, once they are gone.
+CREATE INDEX users_guests ON users (last_seen) WHERE kind = 0 AND deleted_at IS NULL AND last_seen IS NOT NULL;
 
 -- A guest that is over keeps its name for a while.
 CREATE INDEX users_names ON users (last_seen) WHERE kind = 0 AND deleted_at IS NOT NULL AND name_key IS NOT NULL;
 
--- What a device logs in with instead of a password. Only the hash is known here.
+-- What a device logs in with instead of a password. Only the hash is known here. A token names its user, whose
+-- tokens lie together: those of new users at the end, where pages are in memory.
 CREATE TABLE tokens (
-    hash       BLOB PRIMARY KEY CHECK (length(hash) = 32),
     user       INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    hash       BLOB NOT NULL CHECK (length(hash) = 32),
     device     TEXT NOT NULL,
     created_at INTEGER NOT NULL,
-    last_used  INTEGER NOT NULL
+    last_used  INTEGER, -- NULL: a guest's, which is good for as long as the guest
+    PRIMARY KEY (user, hash)
 ) STRICT, WITHOUT ROWID;
 
--- A new password or a kick ends all tokens of a user.
-CREATE INDEX tokens_by_user ON tokens (user);
-
 -- One that was not used for long is over.
-CREATE INDEX tokens_by_use ON tokens (last_used);
+CREATE INDEX tokens_by_use ON tokens (last_used) WHERE last_used IS NOT NULL;
 
 CREATE TABLE chats (
     id         INTEGER PRIMARY KEY AUTOINCREMENT CHECK (id < 2147483648), -- see messages.id
@@ -57,6 +56,7 @@ CREATE TABLE chats (
     -- message says the same; whoever deletes the newest messages raises them first.
     last_seq   INTEGER NOT NULL DEFAULT 0,
     last_at    INTEGER NOT NULL DEFAULT 0,
+    indexed_seq INTEGER NOT NULL DEFAULT 0, -- up to and with this message the chat's messages are in words
     CHECK ((kind = 1) = (name_key IS NOT NULL)),
     CHECK ((kind IN (0, 3)) = (low IS NOT NULL AND high IS NOT NULL)),
     CHECK (low < high)
@@ -68,7 +68,7 @@ CREATE UNIQUE INDEX chats_by_name ON chats (name_key) WHERE kind = 1;
 -- One direct chat for two users, one home chat for one.
 CREATE UNIQUE INDEX chats_by_pair ON chats (low, high) WHERE low IS NOT NULL;
 
--- Who is in which chat. The room `all` has no rows: everybody is in it.
+-- Who is in which room, group or direct chat. The room `all` has no rows, and a home chat none: see memberships.
 CREATE TABLE members (
     chat      INTEGER NOT NULL REFERENCES chats ON DELETE CASCADE,
     user      INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
@@ -79,6 +79,12 @@ CREATE TABLE members (
 
 -- A login asks for all chats of a user.
 CREATE INDEX members_by_user ON members (user, chat);
+
+-- Every chat of every user.
+CREATE VIEW memberships (user, chat) AS
+    SELECT id, 1 FROM users
+    UNION ALL SELECT high, id FROM chats WHERE low = 1
+    UNION ALL SELECT user, chat FROM members;
 
 -- How far a user has read a chat. Not in members: in `all` there are none, and a position outlives a
 -- guest's membership.
@@ -109,6 +115,12 @@ CREATE TABLE messages (
 -- Exactly once. Led by the nonce, which grows with time, so that new entries go to the index's end, into
 -- pages that are in memory; led by the user, each sender would touch a page of its own.
 CREATE UNIQUE INDEX messages_by_nonce ON messages (nonce, user) WHERE nonce <> 0;
+
+-- Which messages have which word. The rowid is messages.id. It keeps nothing but this (no text, no places, no
+-- counts), so a row is taken out by naming its text again ('delete'). Filled behind the messages: see chats.indexed_seq.
+CREATE VIRTUAL TABLE words USING fts5 (
+    body, content = '', columnsize = 0, detail = none, tokenize = "unicode61 remove_diacritics 2"
+);
 
 -- A file that is whole, checked and synced. The same bytes may be sent as an MP3 and as any file, which are
 -- two kinds of one file.

@@ -412,7 +412,12 @@ impl Hub {
                 inline_limit: greeted.inline_limit,
                 home: login.home.0,
                 user_name: &login.name,
-                token: greeted.token.text().filter(|_| login.token_given).as_deref().unwrap_or_default(),
+                token: greeted
+                    .token
+                    .text(login.user)
+                    .filter(|_| login.token_given)
+                    .as_deref()
+                    .unwrap_or_default(),
             },
         );
     }

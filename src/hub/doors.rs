@@ -16,10 +16,10 @@ const LONG: Micros = 24 * 3600 * 1_000_000;
 impl Hub {
     /// A connection has ended that may have used its token all the time.
     pub(super) fn used(&self, link: &Link) {
-        if let (Some(_), Some(greeted)) = (link.user(), link.greeted.get())
+        if let (Some((user, _)), Some(greeted)) = (link.user(), link.greeted.get())
             && (self.now)() - greeted.at >= LONG
         {
-            self.store.submit(Op::Used { token: greeted.token.hash() });
+            self.store.submit(Op::Used { user: *user, token: greeted.token.hash() });
         }
     }
 
@@ -126,7 +126,7 @@ mod tests {
                 token: Token::Known(token),
             };
             assert!(link.greeted.set(greeted).is_ok());
-            let who = Who::Guest { name: Some(format!("ann {lasts}").into()) };
+            let who = Who::Register { name: format!("ann {lasts}").into(), hash: "hash".into() };
             store.submit(Op::Login(Login { conn: link.id, who, device: "".into(), new_token: token }));
             while !welcomed(&link) {
                 std::thread::yield_now();

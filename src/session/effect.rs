@@ -206,12 +206,12 @@ impl Token {
         }
     }
 
-    /// As a client keeps it, if it is new.
+    /// As a client keeps it, if it is new. It names its user, so that the store need not look among all tokens.
     #[must_use]
-    pub fn text(&self) -> Option<String> {
+    pub fn text(&self, user: UserId) -> Option<String> {
         match self {
             Token::Known(_) => None,
-            Token::New(bits) => Some(bits.iter().map(|byte| format!("{byte:02x}")).collect()),
+            Token::New(bits) => Some(format!("{user}-{}", hex(bits))),
         }
     }
 
@@ -220,13 +220,23 @@ impl Token {
     pub fn hash(&self) -> [u8; 32] {
         match self {
             Token::Known(hash) => *hash,
-            Token::New(_) => hash(&self.text().unwrap_or_default()),
+            Token::New(bits) => hash(&hex(bits)),
         }
     }
 }
 
+/// Whose a token says it is, and the hash of what proves it. What is no token is nobody's.
+pub(super) fn named(token: &str) -> (UserId, [u8; 32]) {
+    let (user, secret) = token.split_once('-').unwrap_or(("", token));
+    (UserId(user.parse().unwrap_or(0)), hash(secret))
+}
+
+fn hex(bits: &[u8]) -> String {
+    bits.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 /// A token has 128 random bits, so a fast hash without salt gives nothing away.
-pub(super) fn hash(token: &str) -> [u8; 32] {
+fn hash(token: &str) -> [u8; 32] {
     *blake3::hash(token.as_bytes()).as_bytes()
 }
 

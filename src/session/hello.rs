@@ -1,6 +1,6 @@
 //! HELLO: who, where, and how much may come inline.
 
-use super::effect::{Token, hash};
+use super::effect::{Token, named};
 use super::{Claim, Effect, Greeted, Open, Proven, Secret, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
@@ -62,7 +62,7 @@ impl Session {
         let who = self.says(hello)?;
         let device = names::label(hello.device)?;
         let token = match &who {
-            Says::Known(Who::Token { hash }) => Token::Known(*hash),
+            Says::Known(Who::Token { hash, .. }) => Token::Known(*hash),
             _ => Token::new()?,
         };
         let new_token = token.hash();
@@ -132,7 +132,10 @@ impl Session {
             }
             auth::GUEST if hello.user.is_empty() => Ok(Says::Known(Who::Guest { name: None })),
             auth::GUEST => Ok(Says::Known(Who::Guest { name: Some(names::free(hello.user)?) })),
-            auth::TOKEN => Ok(Says::Known(Who::Token { hash: hash(hello.secret) })),
+            auth::TOKEN => {
+                let (user, hash) = named(hello.secret);
+                Ok(Says::Known(Who::Token { user, hash }))
+            }
             auth::PASSWORD | auth::REGISTER => self.claims(hello),
             _ => Err(Refusal::new(Code::Unauthenticated, "there is no such way to log in")),
         }

@@ -30,6 +30,8 @@ pub enum Who {
     },
     /// The holder of a token.
     Token {
+        /// Who it says that its holder is.
+        user: UserId,
         /// Its hash.
         hash: [u8; 32],
     },

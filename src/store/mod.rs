@@ -56,6 +56,8 @@ pub enum Op {
     },
     /// A token was in use until now.
     Used {
+        /// Whose it is.
+        user: UserId,
         /// Its hash.
         token: [u8; 32],
     },

@@ -264,9 +264,10 @@ impl Admin {
     pub fn sessions(&self, name: &str) -> Result<Vec<SessionRow>, AdminError> {
         let user = user(&self.db, name)?;
         let mut sessions = self.db.prepare(
-            "SELECT device, created_at, last_used FROM tokens WHERE user = ?1 ORDER BY last_used DESC",
+            "SELECT t.device, t.created_at, coalesce(t.last_used, u.last_seen, ?2)
+               FROM tokens t JOIN users u ON u.id = t.user WHERE u.id = ?1 ORDER BY 3 DESC",
         )?;
-        let rows = sessions.query_map(params![sql(user.0)], |row| {
+        let rows = sessions.query_map(params![sql(user.0), (self.clock)()], |row| {
             Ok(SessionRow { device: row.get(0)?, created_at: row.get(1)?, last_used: row.get(2)? })
         })?;
         Ok(rows.collect::<rusqlite::Result<_>>()?)

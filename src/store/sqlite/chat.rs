@@ -110,8 +110,11 @@ pub(super) fn is_member(db: &Connection, user: UserId, chat: ChatId) -> rusqlite
     if chat == ChatId::ALL || user == UserId::ASSISTANT {
         return Ok(true);
     }
-    db.prepare_cached("SELECT 1 FROM members WHERE chat = ?1 AND user = ?2")?
-        .exists(params![sql(chat.0), sql(user.0)])
+    db.prepare_cached(
+        "SELECT 1 FROM members WHERE chat = ?1 AND user = ?2
+         UNION ALL SELECT 1 FROM chats WHERE id = ?1 AND low = 1 AND high = ?2",
+    )?
+    .exists(params![sql(chat.0), sql(user.0)])
 }
 
 /// The chat, for somebody who is in it. To others a room says so; all else does not exist.
@@ -148,7 +151,7 @@ pub(super) fn of_pair(db: &Connection, one: UserId, other: UserId) -> rusqlite::
 pub(super) fn all_of(db: &Connection, user: UserId) -> rusqlite::Result<Vec<ChatHead>> {
     db.prepare_cached(&format!(
         "SELECT c.id, c.kind, {LAST_SEQ} FROM chats c
-          WHERE c.id = 1 OR c.id IN (SELECT chat FROM members WHERE user = ?1)
+          WHERE c.id IN (SELECT chat FROM memberships WHERE user = ?1)
           ORDER BY c.id"
     ))?
     .query_map(params![sql(user.0)], |row| {
@@ -176,9 +179,9 @@ pub(super) const READABLE_MEDIA: &str = "
     SELECT m.id, m.kind, m.size, m.mime, m.duration_ms, m.width, m.height
       FROM (SELECT column1 AS kind FROM (VALUES (1), (2), (3), (4))) k
            CROSS JOIN media m ON m.id = ?2 AND m.kind = k.kind
-     WHERE EXISTS (SELECT 1 FROM (SELECT 1 AS chat UNION ALL SELECT chat FROM members WHERE user = ?1) c
+     WHERE EXISTS (SELECT 1 FROM memberships c
                           CROSS JOIN media_refs r
-                    WHERE r.media = ?2 AND r.kind = k.kind
+                    WHERE c.user = ?1 AND r.media = ?2 AND r.kind = k.kind
                       AND r.message BETWEEN c.chat << 32 AND c.chat << 32 | 4294967295)
         OR EXISTS (SELECT 1 FROM uploads u
                     WHERE u.user = ?1 AND u.media = ?2 AND u.kind = k.kind AND u.stored_at IS NOT NULL)

@@ -33,7 +33,7 @@ pub(super) fn due(db: &Connection, now: Micros) -> Done<Option<DueChores>> {
                  OR EXISTS (SELECT 1 FROM users WHERE kind = 0 AND deleted_at IS NOT NULL
                                AND name_key IS NOT NULL AND last_seen < ?2)
                  OR EXISTS (SELECT 1 FROM tokens t JOIN users u ON u.id = t.user
-                             WHERE t.last_used < ?3 AND u.kind = 1 AND u.last_seen IS NOT NULL)",
+                             WHERE t.last_used < ?3 AND u.last_seen IS NOT NULL)",
         )?
         .query_row(params![now - GUEST_LIFE, now - GUEST_LIFE - NAME_KEPT, now - TOKEN_LIFE], |row| {
             row.get(0)
@@ -164,9 +164,9 @@ impl Writer {
     fn forget_tokens(&mut self, now: Micros) -> Done<()> {
         self.db
             .prepare_cached(
-                "DELETE FROM tokens WHERE hash IN
-                     (SELECT t.hash FROM tokens t JOIN users u ON u.id = t.user
-                       WHERE t.last_used < ?1 AND u.kind = 1 AND u.last_seen IS NOT NULL LIMIT ?2)",
+                "DELETE FROM tokens WHERE (user, hash) IN
+                     (SELECT t.user, t.hash FROM tokens t JOIN users u ON u.id = t.user
+                       WHERE t.last_used < ?1 AND u.last_seen IS NOT NULL LIMIT ?2)",
             )?
             .execute(params![now - TOKEN_LIFE, ROWS])?;
         Ok(())

@@ -2,13 +2,15 @@
 //! everybody has.
 
 use super::bans;
-use super::chat::{self, id_at, sql};
+use super::chat::{self, Head, id_at, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, Micros, UserId};
 use crate::names;
-use crate::store::{Account, ChatKind, Committed, LoggedIn, Login, Who, storage_full, wrong_password};
+use crate::store::{
+    Account, ChatHead, ChatKind, Committed, LoggedIn, Login, Who, storage_full, wrong_password,
+};
 use chatwire_codec::Code;
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
@@ -23,11 +25,10 @@ const TOKENS: i64 = 100;
 
 /// The holder of a token.
 struct Holder {
-    user: UserId,
     name: Arc<str>,
     device: Box<str>,
-    last_used: Micros,
-    is_guest: bool,
+    /// `None`: a guest's.
+    last_used: Option<Micros>,
     /// Deleted or disabled.
     is_out: bool,
     /// `None`: connected.
@@ -38,7 +39,7 @@ impl Writer {
     pub(super) fn login(&mut self, login: &Login) -> Committed {
         let done = match &login.who {
             Who::Guest { name } => self.new_guest(login, name.as_deref()),
-            Who::Token { hash } => self.come_back(login, hash),
+            Who::Token { user, hash } => self.come_back(login, *user, hash),
             Who::Password { user, hash } => self.by_password(login, *user, hash),
             Who::Register { name, hash } => self.register(login, name, hash),
         };
@@ -55,7 +56,7 @@ impl Writer {
     /// A login on a full disk, which notes nowhere that the token was used: reading needs no room.
     pub(super) fn login_unnoted(&mut self, login: &Login) -> Committed {
         let done = match &login.who {
-            Who::Token { hash } => self.come_back_unnoted(login, hash),
+            Who::Token { user, hash } => self.come_back_unnoted(login, *user, hash),
             // These give out a token, which cannot be kept.
             Who::Guest { .. } | Who::Password { .. } | Who::Register { .. } => Err(storage_full().into()),
         };
@@ -63,8 +64,8 @@ impl Writer {
     }
 
     /// A token was in use until now. A failure is in the log; then it was used when it was used before.
-    pub(super) fn used(&mut self, token: &[u8; 32]) -> Committed {
-        let touched = self.touch(token, self.now());
+    pub(super) fn used(&mut self, user: UserId, token: &[u8; 32]) -> Committed {
+        let touched = self.touch(user, token, self.now());
         let _ = self.settle(touched);
         Committed::Used
     }
@@ -80,10 +81,9 @@ impl Writer {
                 "INSERT INTO chats (kind, low, high, created_at) VALUES (?1, ?2, ?3, ?4) RETURNING id",
             )?
             .query_row(params![kind as u8, sql(low.0), sql(high.0), now], |row| id_at(row, 0).map(ChatId))?;
-        for user in [low, high] {
-            if user != UserId::ASSISTANT {
-                self.add_member(chat, user, now)?;
-            }
+        if kind == ChatKind::Direct {
+            self.add_member(chat, low, now)?;
+            self.add_member(chat, high, now)?;
         }
         Ok(chat)
     }
@@ -96,10 +96,17 @@ impl Writer {
         let (user, name, home) = self.atomically(|writer| {
             let (user, name) = writer.add_guest(wish, now)?;
             let home = writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user)?;
-            writer.add_token(login, user, now)?;
+            writer.add_token(login, user, None, now)?;
             Ok((user, name, home))
         })?;
-        self.logged_in(user, name, home, true)
+        // Those that everybody has: there was no time yet to be in others.
+        let mut chats = Vec::with_capacity(2);
+        for chat in [ChatId::ALL, home] {
+            if let Some(Head { kind, last_seq, .. }) = self.cache.head(&self.db, chat)? {
+                chats.push(ChatHead { chat, kind: *kind, last_seq: *last_seq });
+            }
+        }
+        Ok(LoggedIn { user, name, home, token_given: true, chats })
     }
 
     fn register(&mut self, login: &Login, name: &str, hash: &str) -> Done<LoggedIn> {
@@ -108,7 +115,7 @@ impl Writer {
         let (user, home) = self.atomically(|writer| {
             let user = add_user(&writer.db, name, hash, now)?;
             let home = writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user)?;
-            writer.add_token(login, user, now)?;
+            writer.add_token(login, user, Some(now), now)?;
             Ok((user, home))
         })?;
         self.logged_in(user, name.into(), home, true)
@@ -130,27 +137,27 @@ impl Writer {
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.is_here(user)?;
-            writer.add_token(login, user, now)?;
+            writer.add_token(login, user, Some(now), now)?;
             writer.forget_oldest_tokens(login, user)?;
             writer.home(user, home)
         })?;
         self.logged_in(user, name, home, true)
     }
 
-    fn come_back(&mut self, login: &Login, hash: &[u8; 32]) -> Done<LoggedIn> {
+    fn come_back(&mut self, login: &Login, user: UserId, hash: &[u8; 32]) -> Done<LoggedIn> {
         let now = self.now();
-        let Holder { user, name, .. } = self.holder(login, hash, now)?;
+        let Holder { name, .. } = self.holder(login, user, hash, now)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
-            writer.touch(hash, now)?;
+            writer.touch(user, hash, now)?;
             writer.is_here(user)?;
             writer.home(user, home)
         })?;
         self.logged_in(user, name, home, false)
     }
 
-    fn come_back_unnoted(&mut self, login: &Login, hash: &[u8; 32]) -> Done<LoggedIn> {
-        let Holder { user, name, .. } = self.holder(login, hash, self.now())?;
+    fn come_back_unnoted(&mut self, login: &Login, user: UserId, hash: &[u8; 32]) -> Done<LoggedIn> {
+        let Holder { name, .. } = self.holder(login, user, hash, self.now())?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.ok_or_else(storage_full)?;
         self.logged_in(user, name, home, false)
     }
@@ -173,24 +180,27 @@ impl Writer {
     }
 
     fn add_guest(&mut self, wish: Option<&str>, now: Micros) -> Done<(UserId, Arc<str>)> {
-        // In two steps: the name has the id in it.
+        // The name has the id in it: what AUTOINCREMENT is about to give.
         let user = self
             .db
-            .prepare_cached("INSERT INTO users (kind, name, created_at) VALUES (0, '', ?1) RETURNING id")?
-            .query_row(params![now], |row| id_at(row, 0).map(UserId))?;
+            .prepare_cached("SELECT seq + 1 FROM sqlite_sequence WHERE name = 'users'")?
+            .query_row([], |row| id_at(row, 0).map(UserId))?;
         let name: Arc<str> = wish.map_or_else(|| format!("guest{user}").into(), Into::into);
         self.db
-            .prepare_cached("UPDATE users SET name = ?2, name_key = ?3 WHERE id = ?1")?
-            .execute(params![sql(user.0), name, names::key(&name)])?;
+            .prepare_cached(
+                "INSERT INTO users (id, kind, name, name_key, created_at) VALUES (?1, 0, ?2, ?3, ?4)",
+            )?
+            .execute(params![sql(user.0), name, names::key(&name), now])?;
         Ok((user, name))
     }
 
-    fn add_token(&mut self, login: &Login, user: UserId, now: Micros) -> Done<()> {
+    /// The token that was made for this login. Only of a registered user's is noted when it was used.
+    fn add_token(&mut self, login: &Login, user: UserId, used: Option<Micros>, now: Micros) -> Done<()> {
         self.db
             .prepare_cached(
-                "INSERT INTO tokens (hash, user, device, created_at, last_used) VALUES (?1, ?2, ?3, ?4, ?4)",
+                "INSERT INTO tokens (user, hash, device, created_at, last_used) VALUES (?1, ?2, ?3, ?4, ?5)",
             )?
-            .execute(params![login.new_token, sql(user.0), login.device, now])?;
+            .execute(params![sql(user.0), login.new_token, login.device, now, used])?;
         Ok(())
     }
 
@@ -198,7 +208,7 @@ impl Writer {
     fn forget_oldest_tokens(&mut self, login: &Login, user: UserId) -> Done<()> {
         self.db
             .prepare_cached(
-                "DELETE FROM tokens WHERE hash IN (SELECT hash FROM tokens WHERE user = ?1
+                "DELETE FROM tokens WHERE user = ?1 AND hash IN (SELECT hash FROM tokens WHERE user = ?1
                      ORDER BY last_used DESC, hash = ?2 DESC LIMIT -1 OFFSET ?3)",
             )?
             .execute(params![sql(user.0), login.new_token, TOKENS])?;
@@ -206,37 +216,37 @@ impl Writer {
     }
 
     /// The holder of this token, who may come back with it.
-    fn holder(&self, login: &Login, hash: &[u8; 32], now: Micros) -> Done<Holder> {
+    fn holder(&self, login: &Login, user: UserId, hash: &[u8; 32], now: Micros) -> Done<Holder> {
         let found = self
             .db
             .prepare_cached(
-                "SELECT u.id, u.name, t.device, t.last_used, u.kind = 0,
+                "SELECT u.name, t.device, t.last_used,
                         u.deleted_at IS NOT NULL OR u.disabled_at IS NOT NULL, u.last_seen
-                   FROM tokens t JOIN users u ON u.id = t.user WHERE t.hash = ?1",
+                   FROM tokens t JOIN users u ON u.id = t.user WHERE t.user = ?1 AND t.hash = ?2",
             )?
-            .query_row(params![hash], |row| {
+            .query_row(params![sql(user.0), hash], |row| {
                 Ok(Holder {
-                    user: UserId(id_at(row, 0)?),
-                    name: row.get(1)?,
-                    device: row.get(2)?,
-                    last_used: row.get(3)?,
-                    is_guest: row.get(4)?,
-                    is_out: row.get(5)?,
-                    last_seen: row.get(6)?,
+                    name: row.get(0)?,
+                    device: row.get(1)?,
+                    last_used: row.get(2)?,
+                    is_out: row.get(3)?,
+                    last_seen: row.get(4)?,
                 })
             })
             .optional()?;
         let holder = found.filter(|holder| holder.may_come_back(&login.device, now));
         let holder = holder.ok_or_else(bad_token)?;
-        self.may_come_in(holder.user, now)?;
+        self.may_come_in(user, now)?;
         Ok(holder)
     }
 
-    /// The token was used.
-    fn touch(&mut self, hash: &[u8; 32], now: Micros) -> Done<()> {
+    /// The token was used, if that matters.
+    fn touch(&mut self, user: UserId, hash: &[u8; 32], now: Micros) -> Done<()> {
         self.db
-            .prepare_cached("UPDATE tokens SET last_used = ?2 WHERE hash = ?1")?
-            .execute(params![hash, now])?;
+            .prepare_cached(
+                "UPDATE tokens SET last_used = ?3 WHERE user = ?1 AND hash = ?2 AND last_used IS NOT NULL",
+            )?
+            .execute(params![sql(user.0), hash, now])?;
         Ok(())
     }
 
@@ -253,7 +263,7 @@ impl Holder {
     fn may_come_back(&self, device: &str, now: Micros) -> bool {
         // Of a guest it is the last connection that counts, of a token its last use; who is connected uses it.
         let (since, life) =
-            if self.is_guest { (self.last_seen, GUEST_LIFE) } else { (Some(self.last_used), TOKEN_LIFE) };
+            self.last_used.map_or((self.last_seen, GUEST_LIFE), |used| (Some(used), TOKEN_LIFE));
         let unused_for =
             since.filter(|_| self.last_seen.is_some()).map_or(0, |since| now.saturating_sub(since));
         !self.is_out && *self.device == *device && unused_for <= life

@@ -62,7 +62,7 @@ impl Writer {
             .db
             .prepare_cached(
                 "SELECT count(*) FROM members m JOIN chats c ON c.id = m.chat
-                  WHERE m.user = ?1 AND c.kind <> 0 AND (c.kind = 3) = ?2",
+                  WHERE m.user = ?1 AND (c.kind = 3) = ?2",
             )?
             .query_row(params![sql(user.0), kind == ChatKind::Direct], |row| row.get(0))?;
         if count < MEMBERSHIPS {

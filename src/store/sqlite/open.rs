@@ -9,8 +9,12 @@ use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::Duration;
 
-/// Steps from one version of the schema to the next; the first makes it. Only ever appended to.
-const MIGRATIONS: &[&str] = &[include_str!("../../../schema.sql"), include_str!("search.sql")];
+/// What data has that is made now.
+const SCHEMA: &str = include_str!("../../../schema.sql");
+/// From each earlier version to the next, the first of them from version 1. Only ever appended to.
+const STEPS: &[&str] = &[include_str!("steps/2.sql"), include_str!("steps/3.sql")];
+/// The version of [`SCHEMA`].
+const VERSION: usize = STEPS.len() + 1;
 
 const DATABASE: &str = "chatwire.db";
 const LOCK: &str = "chatwire.lock";
@@ -135,7 +139,7 @@ pub(super) fn writer(path: &Path, durability: Durability, clock: &Clock) -> Resu
 /// the newest one, for which no server may be working on it.
 pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
     let path = database(data);
-    if version(&path)? != MIGRATIONS.len() as i64 {
+    if version(&path)? != VERSION as i64 {
         let _lock = lock(data)?;
         let mut db = Connection::open(&path).map_err(sqlite(&path))?;
         set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
@@ -213,25 +217,29 @@ fn set_up_writer(db: &Connection, durability: Durability) -> rusqlite::Result<()
 /// Each step in a transaction of its own, with the version that it leads to.
 fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
     let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))?;
-    let known = MIGRATIONS.len();
-    let done = usize::try_from(found).ok().filter(|done| *done <= known);
-    let Some(done) = done else {
-        return Err(OpenError::Newer { path: path.to_owned(), found, known: known as i64 });
-    };
-    for (step, sql) in MIGRATIONS.iter().enumerate().skip(done) {
-        carry_out(db, step, sql).map_err(sqlite(path))?;
+    match usize::try_from(found) {
+        Ok(0) => carry_out(db, SCHEMA, VERSION).map_err(sqlite(path)),
+        Ok(done) if done <= VERSION => {
+            for (step, sql) in STEPS.iter().enumerate().skip(done - 1) {
+                carry_out(db, sql, step + 2).map_err(sqlite(path))?;
+            }
+            Ok(())
+        }
+        _ => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION as i64 }),
     }
-    Ok(())
 }
 
-fn carry_out(db: &mut Connection, step: usize, sql: &str) -> rusqlite::Result<()> {
-    let step_done = db.transaction_with_behavior(TransactionBehavior::Exclusive)?;
-    step_done.execute_batch(sql)?;
-    if step == 0 {
-        step_done.execute("INSERT INTO meta (key, value) VALUES ('epoch', ?1)", params![random_epoch()?])?;
-    }
-    step_done.pragma_update(None, "user_version", (step + 1) as i64)?;
-    step_done.commit()
+/// Makes a database of this version.
+fn carry_out(db: &mut Connection, sql: &str, version: usize) -> rusqlite::Result<()> {
+    let step = db.transaction_with_behavior(TransactionBehavior::Exclusive)?;
+    step.execute_batch(sql)?;
+    let epoch = random_epoch()?;
+    step.execute(
+        "INSERT INTO meta (key, value) VALUES ('epoch', ?1) ON CONFLICT DO NOTHING",
+        params![epoch],
+    )?;
+    step.pragma_update(None, "user_version", version as i64)?;
+    step.commit()
 }
 
 /// Not 0, which is what a client has that was never here.

@@ -90,10 +90,8 @@ pub(super) fn chats(db: &Connection, user: UserId, after: ChatId, limit: u16) ->
         .prepare_cached(&format!(
             "SELECT c.id, c.kind, {LAST_SEQ}, coalesce(p.read_seq, 0),
                     CASE WHEN c.low IS NULL THEN c.name ELSE coalesce(u.name, '') END
-               FROM (SELECT 1 AS id WHERE 1 > ?2 -- `all`, which everybody is in
-                     UNION ALL SELECT chat FROM members WHERE user = ?1 AND chat > ?2
-                     ORDER BY 1 LIMIT ?3) mine
-                    CROSS JOIN chats c ON c.id = mine.id
+               FROM (SELECT chat FROM memberships WHERE user = ?1 AND chat > ?2 ORDER BY chat LIMIT ?3) mine
+                    CROSS JOIN chats c ON c.id = mine.chat
                     LEFT JOIN positions p ON p.user = ?1 AND p.chat = c.id
                     LEFT JOIN users u ON u.id = iif(c.low = ?1, c.high, c.low)
               ORDER BY c.id"
@@ -125,8 +123,8 @@ pub(super) fn members(
         .prepare_cached(
             "SELECT u.id, u.name, m.role = 1
                FROM (SELECT user, role FROM members WHERE chat = ?1 AND user > ?2
-                     UNION ALL -- in a home chat the assistant
-                     SELECT low, 0 FROM chats WHERE id = ?1 AND kind = 0 AND low > ?2) m
+                     UNION ALL SELECT low, 0 FROM chats WHERE id = ?1 AND kind = 0 AND low > ?2
+                     UNION ALL SELECT high, 0 FROM chats WHERE id = ?1 AND kind = 0 AND high > ?2) m
                JOIN users u ON u.id = m.user ORDER BY m.user LIMIT ?3",
         )?
         .query_map(params![sql(chat.0), sql(after.0), one_more(limit)], |row| {

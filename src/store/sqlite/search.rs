@@ -57,7 +57,7 @@ fn chats(db: &Connection, asker: UserId, chat: Option<ChatId>) -> Done<BTreeMap<
     let found = db
         .prepare_cached(
             "SELECT id, kind, indexed_seq FROM chats
-              WHERE id = ?2 OR ?2 IS NULL AND (id = 1 OR id IN (SELECT chat FROM members WHERE user = ?1))",
+              WHERE id = ?2 OR ?2 IS NULL AND id IN (SELECT chat FROM memberships WHERE user = ?1)",
         )?
         .query_map(params![sql(asker.0), chat.map(|chat| sql(chat.0))], |row| {
             let (kind, indexed) = (kind_at(row, 1)?, id_at(row, 2)?);

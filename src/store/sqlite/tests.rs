@@ -10,6 +10,7 @@ mod positions;
 mod query;
 mod rooms;
 mod search;
+mod versions;
 
 use super::admin::{Admin, AdminError};
 use super::{Options, SqliteStore};
@@ -23,7 +24,7 @@ use crate::store::{
     Synced, Target, Who,
 };
 use chatwire_codec::{Code, MediaKind};
-use std::collections::{HashSet, VecDeque};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
@@ -47,6 +48,8 @@ struct Rig {
     batches: Receiver<Vec<Committed>>,
     sender: Sender<Vec<Committed>>,
     came: VecDeque<Committed>,
+    /// Whose the tokens are that were given out.
+    holders: HashMap<u8, UserId>,
     dir: TempDir,
 }
 
@@ -66,7 +69,16 @@ impl Rig {
     fn on(dir: TempDir, now: Arc<AtomicI64>) -> Rig {
         let (sender, batches) = channel();
         let store = SqliteStore::open(options(dir.path().to_owned(), &now)).unwrap();
-        Rig { store, now, online: Arc::default(), batches, sender, came: VecDeque::new(), dir }
+        Rig {
+            store,
+            now,
+            online: Arc::default(),
+            batches,
+            sender,
+            came: VecDeque::new(),
+            holders: HashMap::new(),
+            dir,
+        }
     }
 
     fn start(&self) {
@@ -94,9 +106,9 @@ impl Rig {
     }
 
     fn reopen_unstarted(self) -> Rig {
-        let Rig { store, now, dir, .. } = self;
+        let Rig { store, now, dir, holders, .. } = self;
         drop(store);
-        Rig::on(dir, now)
+        Rig { holders, ..Rig::on(dir, now) }
     }
 
     fn pass(&self, time: Micros) {
@@ -172,14 +184,24 @@ impl Rig {
     fn login(&mut self, who: Who, device: &str, token: u8) -> Result<LoggedIn, Refusal> {
         let login = Login { conn: CONN, who, device: device.into(), new_token: [token; 32] };
         match self.ask(Op::Login(login)) {
-            Committed::Login(CONN, done) => done,
+            Committed::Login(CONN, done) => {
+                let given = done.as_ref().ok().filter(|login| login.token_given);
+                self.holders.extend(given.map(|login| (token, login.user)));
+                done
+            }
             other => panic!("not a login: {other:?}"),
         }
     }
 
+    /// The token of this number; of one that nobody was given, a guess at the first guest's.
+    fn token(&self, number: u8) -> Who {
+        let user = self.holders.get(&number).copied().unwrap_or(UserId(2));
+        Who::Token { user, hash: [number; 32] }
+    }
+
     /// A login of a guest who has logged in before.
     fn come_back(&self, name: &str) {
-        let who = Who::Token { hash: [token_of(name); 32] };
+        let who = self.token(token_of(name));
         self.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
     }
 

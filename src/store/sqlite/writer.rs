@@ -214,7 +214,7 @@ impl Writer {
             Op::Read(read) => self.read(read),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
-            Op::Used { token } => self.used(&token),
+            Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
         if let Committed::Login(_, Ok(login)) = &committed {

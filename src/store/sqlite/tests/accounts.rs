@@ -11,10 +11,6 @@ fn password(user: UserId, hash: &str) -> Who {
     Who::Password { user, hash: hash.into() }
 }
 
-fn token(name: &str) -> Who {
-    Who::Token { hash: [token_of(name); 32] }
-}
-
 fn register(name: &str) -> Who {
     Who::Register { name: name.into(), hash: "hash".into() }
 }
@@ -39,7 +35,7 @@ fn who_registers_is_somebody_from_then_on() {
     assert_eq!((again.user, again.home, &*again.name), (ann.user, ann.home, "Ann"));
     assert!(again.token_given);
     for (device, number) in [("phone", 1), ("laptop", 2)] {
-        rig.login(Who::Token { hash: [number; 32] }, device, 9).expect("both tokens are good");
+        rig.login(rig.token(number), device, 9).expect("both tokens are good");
     }
 }
 
@@ -72,16 +68,16 @@ fn the_hundred_tokens_that_were_used_last_are_kept() {
     for number in 1..=100 {
         rig.login(password(ann, "hash"), "laptop", 100 + number).unwrap();
     }
-    assert_eq!(rig.login(token("ann"), "phone", 0).unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(rig.login(rig.token(token_of("ann")), "phone", 0).unwrap_err().code, Code::Unauthenticated);
     rig.login(password(ann, "hash"), "laptop", 250).unwrap();
-    rig.login(Who::Token { hash: [250; 32] }, "laptop", 0).expect("the newest, of the same moment as others");
+    rig.login(rig.token(250), "laptop", 0).expect("the newest, of the same moment as others");
     rig.login(password(ann, "hash"), "laptop", 98).unwrap();
-    rig.login(Who::Token { hash: [98; 32] }, "laptop", 0).expect("the newest, of the same moment as others");
+    rig.login(rig.token(98), "laptop", 0).expect("the newest, of the same moment as others");
     rig.pass(SECOND);
-    rig.login(Who::Token { hash: [150; 32] }, "laptop", 0).unwrap();
+    rig.login(rig.token(150), "laptop", 0).unwrap();
     rig.login(password(ann, "hash"), "laptop", 99).unwrap();
-    rig.login(Who::Token { hash: [150; 32] }, "laptop", 0).expect("it was used since");
-    rig.login(Who::Token { hash: [99; 32] }, "laptop", 0).expect("the newest");
+    rig.login(rig.token(150), "laptop", 0).expect("it was used since");
+    rig.login(rig.token(99), "laptop", 0).expect("the newest");
     assert_eq!(rig.admin().sessions("ann").unwrap().len(), 100);
 }
 
@@ -92,7 +88,7 @@ fn a_guests_token_counts_from_the_last_connection_however_long_it_was() {
     rig.pass(40 * 24 * HOUR);
     rig.depart(guest);
     rig.pass(23 * HOUR);
-    rig.login(token("bob"), "phone", 0).expect("gone for less than a day");
+    rig.login(rig.token(token_of("bob")), "phone", 0).expect("gone for less than a day");
 }
 
 #[test]
@@ -115,7 +111,7 @@ fn a_new_password_ends_all_sessions() {
     let ann = rig.user("ann", "old");
     let (done, chores) = rig.command(|admin| admin.set_password("Ann", "new"));
     assert_eq!((done.unwrap(), chores.ended), (Effect::Now, vec![(ann, Farewell::Kicked)]));
-    for who in [token("ann"), password(ann, "old")] {
+    for who in [rig.token(token_of("ann")), password(ann, "old")] {
         assert_eq!(rig.login(who, "phone", 9).unwrap_err().code, Code::Unauthenticated);
     }
     rig.login(password(ann, "new"), "phone", 9).unwrap();
@@ -133,7 +129,7 @@ fn who_is_disabled_cannot_log_in_until_enabled() {
     let (done, chores) = rig.command(|admin| admin.disable("ann"));
     assert_eq!((done.unwrap(), chores.ended), (Effect::Now, vec![(ann, Farewell::Kicked)]));
     assert_eq!(rig.store.account("ann").unwrap().unwrap().password, None);
-    for who in [token("ann"), password(ann, "hash")] {
+    for who in [rig.token(token_of("ann")), password(ann, "hash")] {
         assert_eq!(rig.login(who, "phone", 9).unwrap_err().code, Code::Unauthenticated);
     }
     rig.admin().enable("ann").unwrap();
@@ -154,7 +150,7 @@ fn sessions_are_listed_and_ended() {
     let (done, chores) = rig.command(|admin| admin.end_sessions("ann"));
     assert_eq!((done.unwrap(), chores.ended), (Effect::Now, vec![(ann, Farewell::Kicked)]));
     assert_eq!(devices(&rig), []);
-    assert_eq!(rig.login(token("ann"), "phone", 9).unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(rig.login(rig.token(token_of("ann")), "phone", 9).unwrap_err().code, Code::Unauthenticated);
     rig.login(password(ann, "hash"), "phone", 9).unwrap();
 }
 
@@ -166,16 +162,16 @@ fn a_banned_user_is_told_so_behind_the_right_secret_only() {
     let (done, chores) = rig.command(|admin| admin.ban(&whom("ANN"), &ban));
     assert_eq!(done.unwrap(), Effect::Now);
     assert!(matches!(&chores.ended[..], [(who, Farewell::Banned(_))] if *who == ann), "{chores:?}");
-    for who in [token("ann"), password(ann, "hash")] {
+    for who in [rig.token(token_of("ann")), password(ann, "hash")] {
         let refusal = rig.login(who, "phone", 9).unwrap_err();
         assert_eq!((refusal.code, refusal.retry_ms), (Code::Banned, 60_001));
         assert!(refusal.text.contains("noise"), "{refusal}");
     }
-    for who in [Who::Token { hash: [0; 32] }, password(ann, "other")] {
+    for who in [rig.token(0), password(ann, "other")] {
         assert_eq!(rig.login(who, "phone", 9).unwrap_err().code, Code::Unauthenticated);
     }
     rig.pass(MINUTE);
-    rig.login(token("ann"), "phone", 9).expect("the ban is over, and the token good");
+    rig.login(rig.token(token_of("ann")), "phone", 9).expect("the ban is over, and the token good");
 }
 
 #[test]
@@ -203,7 +199,7 @@ fn bans_are_listed_replaced_and_removed() {
         assert!(matches!(done, Err(AdminError::NoBan)));
     }
     assert!(admit(&rig, "192.0.2.1"));
-    rig.login(token("ann"), "phone", 9).unwrap();
+    rig.login(rig.token(token_of("ann")), "phone", 9).unwrap();
     let (done, _) = rig.command(|admin| admin.ban(&whom("nobody"), &forever()));
     assert!(matches!(done, Err(AdminError::NoUser(_))));
     let (done, _) = rig.command(|admin| admin.ban(&whom("ann"), &Ban { reason: "a\nb".into(), ..forever() }));

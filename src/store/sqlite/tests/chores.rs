@@ -5,10 +5,6 @@ use crate::store::Farewell;
 
 const DAY: Micros = 24 * HOUR;
 
-fn token(name: &str) -> Who {
-    Who::Token { hash: [token_of(name); 32] }
-}
-
 fn count(rig: &Rig, sql: &str) -> i64 {
     rig.other().query_row(sql, [], |row| row.get(0)).unwrap()
 }
@@ -25,14 +21,14 @@ fn a_guest_who_is_over_is_retired_and_the_home_with_it() {
     rig.pass(SECOND);
     rig.online.lock().unwrap().insert(kay);
     assert_eq!(rig.chores().ended, [(bob.user, Farewell::Kicked)]);
-    assert_eq!(rig.login(Who::Token { hash: [1; 32] }, "", 9).unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(rig.login(rig.token(1), "", 9).unwrap_err().code, Code::Unauthenticated);
     assert!(rig.all_of(bob.home).is_empty());
     let query = crate::store::HistoryQuery { limit: 9, max_bytes: 1 << 20, ..Default::default() };
     assert_eq!(rig.store.history(bob.user, bob.home, query).unwrap_err().code, Code::NotFound);
     let said = rig.all_of(ChatId::ALL);
     assert_eq!((&*said[0].user_name, said.len()), ("bob", 1), "what was said to others stays, with its name");
     assert_eq!(code(rig.send(said_to(bob.user, bob.home))), Code::NotFound, "nothing is remembered of it");
-    rig.login(token("kay"), "phone", 9).expect("who is connected is not over");
+    rig.login(rig.token(token_of("kay")), "phone", 9).expect("who is connected is not over");
 }
 
 fn said_to(user: UserId, chat: ChatId) -> Append {
@@ -63,7 +59,7 @@ fn whoever_came_back_while_nothing_could_be_noted_is_not_retired() {
     rig.online.lock().unwrap().insert(bob);
     rig.pass(2 * DAY);
     assert!(rig.chores().ended.is_empty());
-    rig.login(token("bob"), "phone", 9).expect("still known");
+    rig.login(rig.token(token_of("bob")), "phone", 9).expect("still known");
 }
 
 #[test]
@@ -85,11 +81,11 @@ fn a_token_counts_from_the_end_of_a_long_connection() {
     let mut rig = Rig::new();
     let ann = rig.user("ann", "hash");
     rig.pass(40 * DAY);
-    assert!(matches!(rig.ask(Op::Used { token: [token_of("ann"); 32] }), Committed::Used));
+    assert!(matches!(rig.ask(Op::Used { user: ann, token: [token_of("ann"); 32] }), Committed::Used));
     rig.depart(ann);
     rig.pass(30 * DAY);
     rig.chores();
-    rig.login(token("ann"), "phone", 9).expect("thirty days behind its last use");
+    rig.login(rig.token(token_of("ann")), "phone", 9).expect("thirty days behind its last use");
 }
 
 #[test]
@@ -109,7 +105,7 @@ fn a_deleted_user_leaves_all_rooms_and_keeps_the_name() {
     let kept = rig.all_of(tea);
     assert_eq!((kept.len(), &*kept[0].user_name), (1, "Ann"), "what was said to others stays");
     assert!(rig.all_of(home).is_empty());
-    assert_eq!(rig.login(token("Ann"), "phone", 9).unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(rig.login(rig.token(token_of("Ann")), "phone", 9).unwrap_err().code, Code::Unauthenticated);
     assert_eq!(
         rig.login(Who::Password { user: ann, hash: "hash".into() }, "", 9).unwrap_err().code,
         Code::Unauthenticated

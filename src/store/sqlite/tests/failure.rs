@@ -263,9 +263,9 @@ fn a_full_disk_locks_nobody_out_who_has_been_here() {
     needs_room(&other, "UPDATE ON tokens");
     rig.start();
     let mut rig = rig;
-    let back = rig.login(Who::Token { hash: [token_of("ann"); 32] }, "phone", 2).unwrap();
+    let back = rig.login(rig.token(token_of("ann")), "phone", 2).unwrap();
     assert_eq!((back.user, back.token_given, back.chats.len()), (ann, false, 2));
-    let wrong = rig.login(Who::Token { hash: [9; 32] }, "phone", 2).unwrap_err();
+    let wrong = rig.login(rig.token(9), "phone", 2).unwrap_err();
     assert_eq!(wrong.code, Code::Unauthenticated);
     rig.say(ann, all(), "what fits is stored");
 }

@@ -3,10 +3,6 @@
 use super::*;
 use crate::store::{ChatHead, ChatKind};
 
-fn token(number: u8) -> Who {
-    Who::Token { hash: [number; 32] }
-}
-
 fn guest() -> Who {
     Who::Guest { name: None }
 }
@@ -43,22 +39,22 @@ fn a_token_brings_the_same_user_back_with_all_chats() {
     let direct = opened(rig.send(said(ann.user, to("bob"), 0, "hi"))).0.chat;
     let tea = rig.join(ann.user, "tea", None).chat;
     rig.say(ann.user, room("tea"), "hi");
-    let back = rig.login(token(1), "phone", 9).unwrap();
+    let back = rig.login(rig.token(1), "phone", 9).unwrap();
     assert_eq!((back.user, &back.name, back.home, back.token_given), (ann.user, &ann.name, ann.home, false));
     let heads: Vec<_> = back.chats.iter().map(|head| (head.chat, head.last_seq)).collect();
     assert_eq!(heads, [(ChatId::ALL, 0), (ann.home, 0), (direct, 1), (tea, 1)]);
-    assert_eq!(rig.login(token(9), "phone", 9).unwrap_err().code, Code::Unauthenticated);
+    assert_eq!(rig.login(rig.token(9), "phone", 9).unwrap_err().code, Code::Unauthenticated);
 }
 
 #[test]
 fn every_bad_token_is_refused_with_the_same_words() {
     let mut rig = Rig::new();
     let ann = rig.login(guest(), "phone", 1).unwrap();
-    let unknown = rig.login(token(5), "phone", 2).unwrap_err();
-    let other_device = rig.login(token(1), "laptop", 2).unwrap_err();
+    let unknown = rig.login(rig.token(5), "phone", 2).unwrap_err();
+    let other_device = rig.login(rig.token(1), "laptop", 2).unwrap_err();
     rig.depart(ann.user);
     rig.pass(24 * HOUR + SECOND);
-    let expired = rig.login(token(1), "phone", 2).unwrap_err();
+    let expired = rig.login(rig.token(1), "phone", 2).unwrap_err();
     assert_eq!(unknown.code, Code::Unauthenticated);
     assert_eq!((&unknown, &unknown), (&other_device, &expired));
 }
@@ -68,24 +64,24 @@ fn a_guest_may_come_back_for_a_day_after_the_last_connection() {
     let mut rig = Rig::new();
     let ann = rig.login(guest(), "phone", 1).unwrap();
     rig.pass(40 * 24 * HOUR);
-    rig.login(token(1), "phone", 2).expect("who is connected stays known");
+    rig.login(rig.token(1), "phone", 2).expect("who is connected stays known");
     rig.depart(ann.user);
     rig.pass(24 * HOUR);
-    rig.login(token(1), "phone", 2).expect("within a day");
+    rig.login(rig.token(1), "phone", 2).expect("within a day");
     let mut rig = rig.reopen();
     rig.pass(24 * HOUR);
-    rig.login(token(1), "phone", 2).expect("all connections ended at the restart at the latest");
+    rig.login(rig.token(1), "phone", 2).expect("all connections ended at the restart at the latest");
 }
 
 #[test]
 fn a_registered_users_token_lasts_thirty_days_from_its_last_use() {
     let mut rig = Rig::new();
-    let ann = rig.login(guest(), "phone", 1).unwrap().user;
-    rig.other().execute("UPDATE users SET kind = 1 WHERE id = ?1", [ann.0.cast_signed()]).unwrap();
+    let who = Who::Register { name: "ann".into(), hash: "hash".into() };
+    let ann = rig.login(who, "phone", 1).unwrap().user;
     for days in [30, 30, 31] {
         rig.depart(ann);
         rig.pass(days * 24 * HOUR);
-        let good = rig.login(token(1), "phone", 2).is_ok();
+        let good = rig.login(rig.token(1), "phone", 2).is_ok();
         assert_eq!(good, days == 30);
     }
 }
@@ -98,7 +94,7 @@ fn a_missing_home_is_made_at_the_login() {
     rig.other().execute("DELETE FROM chats WHERE id = ?1", [ann.home.0.cast_signed()]).unwrap();
     rig.start();
     let mut rig = rig;
-    let back = rig.login(token(1), "phone", 2).unwrap();
+    let back = rig.login(rig.token(1), "phone", 2).unwrap();
     assert!(back.home > ann.home);
     assert!(back.chats.iter().any(|head| head.chat == back.home));
 }
