@@ -4,6 +4,8 @@ mod descriptors;
 mod doors;
 mod reload;
 mod systemd;
+#[cfg(test)]
+mod tests;
 
 use crate::assistant::{Builtin, Desk, Echo};
 use crate::auth::Auth;
@@ -71,14 +73,6 @@ pub enum Error {
     System(#[from] io::Error),
 }
 
-/// How the server has ended.
-enum End {
-    /// In order, or what was not in order has had its time.
-    Drained,
-    /// By a second signal.
-    AtOnce,
-}
-
 /// Serves until SIGTERM or Ctrl-C, then ends what is under way. A second signal ends the process at once. SIGHUP has
 /// the settings read again from `sources`.
 ///
@@ -97,10 +91,10 @@ pub fn run(sources: &Sources, config: &Config) -> Result<(), Error> {
         clock: Arc::new(clock::wall),
     })?);
     let result = runtime.block_on(serve(sources, config, handed, store.clone()));
-    // Jobs on the disk may still hold the store; they end with the runtime.
-    runtime.shutdown_timeout(if matches!(result, Ok(End::Drained)) { LAST_JOBS } else { Duration::ZERO });
+    // Connections that are left, and jobs on the disk, may still hold the store; they end with the runtime.
+    runtime.shutdown_timeout(LAST_JOBS);
     store.close();
-    result.map(|_| log::info!("stopped"))
+    result.inspect(|()| log::info!("stopped"))
 }
 
 async fn serve(
@@ -108,7 +102,7 @@ async fn serve(
     config: &Config,
     handed: Handed,
     store: Arc<SqliteStore>,
-) -> Result<End, Error> {
+) -> Result<(), Error> {
     let mut signals = Signals::new()?;
     let keys = reload::keys(config).transpose()?.map(Arc::new);
     let doors = doors::open(config, handed, keys.as_ref())?;
@@ -146,12 +140,9 @@ async fn serve(
         () = tokio::time::sleep(DRAIN) => {
             log::warn!("{} connections did not end in time", entrance.tasks.len());
         }
-        () = signals.ends() => {
-            log::warn!("stopped by a second signal");
-            return Ok(End::AtOnce);
-        }
+        () = signals.ends() => log::warn!("stopped by a second signal"),
     }
-    Ok(End::Drained)
+    Ok(())
 }
 
 /// What the system tells the server.
