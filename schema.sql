@@ -167,6 +167,9 @@ CREATE TABLE uploads (
 -- Half uploads are kept for a day.
 CREATE INDEX uploads_half ON uploads (touched_at) WHERE stored_at IS NULL;
 
+-- Whether media that no message has any more may still be sent by somebody who has uploaded it.
+CREATE INDEX uploads_by_media ON uploads (media, kind) WHERE stored_at IS NOT NULL;
+
 -- Who is kept out: a user or an address (with a prefix length).
 CREATE TABLE bans (
     id         INTEGER PRIMARY KEY,

@@ -16,15 +16,20 @@ pub enum Segment {
     Owned(Vec<u8>),
     /// Frames that others get too.
     Shared(Bytes),
-    /// The body of an inline frame, read from its file as it is sent.
+    /// A message with media whole, whose body is read from its file as it is sent.
     File(Box<FilePart>),
 }
 
-/// A part of a file.
+/// What is left of a message with media whole.
 #[derive(Debug)]
 pub struct FilePart {
     /// The media.
     pub media: MediaId,
+    /// FROM and the header of the content, until they are sent.
+    pub head: Vec<u8>,
+    /// The message by reference: sent instead if the file cannot be read when its turn has come, since the message
+    /// may have been removed meanwhile.
+    pub instead: Vec<u8>,
     /// Where to go on.
     pub offset: u64,
     /// Where to end.
@@ -38,7 +43,9 @@ impl Segment {
         match self {
             Segment::Owned(bytes) => bytes.len(),
             Segment::Shared(bytes) => bytes.len(),
-            Segment::File(part) => usize::try_from(part.end - part.offset).unwrap_or(usize::MAX),
+            Segment::File(part) => {
+                part.head.len() + usize::try_from(part.end - part.offset).unwrap_or(usize::MAX)
+            }
         }
     }
 
@@ -130,26 +137,33 @@ pub fn message(out: &mut Vec<u8>, message: &Message, own: bool) {
 
 /// FROM and its content as it goes to a connection that takes media of up to `inline_limit` bytes whole.
 pub fn segments(out: &mut Vec<Segment>, msg: &Message, own: bool, inline_limit: u32) {
-    let mut head = match out.pop() {
-        Some(Segment::Owned(tail)) => tail,
-        Some(other) => {
-            out.push(other);
-            Vec::new()
-        }
-        None => Vec::new(),
-    };
     let Some(media) = inline(msg, inline_limit) else {
-        message(&mut head, msg, own);
-        return out.push(Segment::Owned(head));
+        return write_behind(out, |tail| message(tail, msg, own));
     };
+    let mut head = Vec::new();
     from(&mut head, msg, own);
     // At most `inline_limit`, so it fits.
     let size = u32::try_from(media.size).unwrap_or(u32::MAX);
     head.extend_from_slice(&chatwire_codec::header(media.kind as u8, size));
-    out.push(Segment::Owned(head));
-    if media.size > 0 {
-        out.push(Segment::File(Box::new(FilePart { media: media.id, offset: 0, end: media.size })));
+    if media.size == 0 {
+        return write_behind(out, |tail| tail.extend_from_slice(&head));
     }
+    let mut instead = Vec::new();
+    message(&mut instead, msg, own);
+    let part = FilePart { media: media.id, head, instead, offset: 0, end: media.size };
+    out.push(Segment::File(Box::new(part)));
+}
+
+fn write_behind(out: &mut Vec<Segment>, write: impl FnOnce(&mut Vec<u8>)) {
+    let mut tail = match out.pop() {
+        Some(Segment::Owned(tail)) => tail,
+        other => {
+            out.extend(other);
+            Vec::new()
+        }
+    };
+    write(&mut tail);
+    out.push(Segment::Owned(tail));
 }
 
 /// The media of a message that goes inline to a connection with this limit.

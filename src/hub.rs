@@ -17,6 +17,7 @@ mod doors;
 mod events;
 mod membership;
 mod presence;
+mod removal;
 mod subs;
 
 use crate::delivery::{self, Change, Segment};
@@ -292,12 +293,14 @@ impl Hub {
     pub fn catch_up(&self, link: &Link, due: &Due, at: Seq, page: Vec<Segment>) {
         let (Some(&(user, _)), Some(chat)) = (link.user(), self.chat(due.chat)) else { return };
         let mut state = lock(&chat.state);
+        // Under the chat's lock: what is told from here on is told of a page that has come.
+        let late = link.outbox.end_page();
         let head = state.head;
         let Some(sub) = state.subs.get_mut((user, link.id)) else { return };
         if !matches!(sub.place, Place::Behind { round, .. } if round == due.round) {
             return;
         }
-        link.outbox.segments(page);
+        link.outbox.segments(page.into_iter().chain([Segment::Owned(late)]));
         if at < head {
             sub.place = Place::Behind { at, round: due.round };
             link.outbox.add_behind(due.chat);
@@ -357,6 +360,7 @@ impl Hub {
             Committed::Invite(conn, req, result) => self.invited(conn, req, result),
             Committed::Remove(conn, req, result) => self.removed(conn, req, result),
             Committed::Read(conn, req, result) => self.read(conn, req, result),
+            Committed::Delete(conn, req, result) => self.deleted(conn, req, result),
             Committed::Chores(chores) => self.chores_done(&chores),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }

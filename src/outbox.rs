@@ -6,17 +6,17 @@
 //! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
 //! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
 
+mod behind;
 mod events;
 mod queue;
 
 use crate::delivery::Segment;
-use crate::id::ChatId;
 use crate::session::Notice;
+use behind::Behind;
 use bytes::Bytes;
 pub use events::EventKey;
 use events::Waiting;
 pub use queue::Queue;
-use std::collections::VecDeque;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
@@ -123,12 +123,8 @@ struct Inner {
     notices: Vec<Notice>,
     /// Messages that were answered since the task last looked.
     answered: u32,
-    /// Chats that are behind and wait for their next page.
-    #[expect(
-        clippy::box_collection,
-        reason = "nobody is behind most of the time, and a box is a quarter of it"
-    )]
-    behind: Option<Box<VecDeque<ChatId>>>,
+    /// The chats that it is behind in; mostly there are none.
+    behind: Option<Box<Behind>>,
     /// Events that wait until less is unsent; seldom any.
     events: Option<Box<Waiting>>,
     waker: Option<Waker>,
@@ -223,31 +219,6 @@ impl Outbox {
         self.with(|inner| inner.notices.push(notice));
     }
 
-    /// Notes that a chat is behind and waits for its next page.
-    pub fn add_behind(&self, chat: ChatId) {
-        self.with(|inner| {
-            let behind = inner.behind.get_or_insert_default();
-            if !behind.contains(&chat) {
-                behind.push_back(chat);
-            }
-        });
-    }
-
-    /// The chat whose next page is due, if there is room for one.
-    #[must_use]
-    pub fn next_behind(&self) -> Option<ChatId> {
-        let mut inner = self.lock();
-        let has_room = inner.unsent < FEED_BELOW && (inner.unsent == 0 || self.budget.has_room());
-        if !has_room {
-            return None;
-        }
-        let next = inner.behind.as_mut()?.pop_front();
-        if next.is_none() {
-            inner.behind = None;
-        }
-        next
-    }
-
     /// Whether the connection has so much unsent that nothing more may be asked for.
     #[must_use]
     pub fn is_full(&self) -> bool {
@@ -281,6 +252,12 @@ impl Outbox {
         let unsent = inner.unsent;
         inner.count(&self.budget, unsent);
         unsent
+    }
+
+    /// Notes that of what the task has taken `before` bytes have become `after`.
+    pub fn exchanged(&self, before: usize, after: usize) {
+        let mut inner = self.lock();
+        inner.unsent = (inner.unsent + after).saturating_sub(before);
     }
 
     /// Bytes that wait, those that the task has taken and not yet sent included.
@@ -382,6 +359,7 @@ impl Inner {
 mod tests {
     use super::*;
     use crate::delivery::FilePart;
+    use crate::id::ChatId;
     use std::task::Waker;
 
     fn outbox() -> Outbox {
@@ -451,7 +429,8 @@ mod tests {
         let outbox = outbox();
         assert!(outbox.live(&Bytes::from(vec![0; 5000])));
         outbox.answer(|out| out.extend_from_slice(&[0; 300]));
-        let part = FilePart { media: crate::id::MediaId([0; 32]), offset: 0, end: 1 << 20 };
+        let media = crate::id::MediaId([0; 32]);
+        let part = FilePart { media, head: Vec::new(), instead: Vec::new(), offset: 0, end: 1 << 20 };
         outbox.segments([Segment::File(Box::new(part))]);
         assert_eq!(counted(&outbox), (5000, 300), "a file is no memory");
         outbox.close();

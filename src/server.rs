@@ -192,6 +192,8 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     };
     let assistant = assistant(config, &as_store);
     let hub = Arc::new(Hub::new(as_store.clone(), greeting, permits.clone(), assistant, clock::wall));
+    let media = Arc::new(MediaStore::open(&config.data).map_err(Error::Media)?);
+    store.frees(media.clone());
     store.start(hub.clone())?;
     let warden = Warden::new(as_store.clone()).map_err(|refusal| Error::Bans(refusal.text.into()))?;
     let warden = Arc::new(warden);
@@ -200,7 +202,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
         warden,
         store: as_store,
-        media: Arc::new(MediaStore::open(&config.data).map_err(Error::Media)?),
+        media,
         permits,
         rules: RwLock::new(Arc::new(reload::rules(config))),
         reading: Reading::default(),

@@ -291,3 +291,59 @@ fn a_user_has_no_more_connections_than_allowed() {
     one.again(&server).ping();
     drop(others);
 }
+
+#[test]
+fn what_is_sent_with_hello_is_served_in_its_order() {
+    let server = Server::start();
+    let hello = |token: &'static str| Hello {
+        auth: 2 * u8::from(!token.is_empty()),
+        secret: token,
+        ..Hello::default()
+    };
+    let all = |token, room| {
+        let join = Join { req: 1, room, flags: 0 };
+        let frames = [bytes_of(Peer::filled(hello(token))), bytes_of(join), bytes_of(Text { text: "hi" })];
+        frames.concat()
+    };
+    let mut peer = Peer::connect(&server);
+    peer.send_bytes(&all("", "tea"));
+    peer.expect_welcome();
+    let tea = peer.expect::<Joined>();
+    assert_eq!((tea.req, tea.room, tea.created), (1, "tea", 1));
+    assert_eq!(peer.expect::<Status>().chat, tea.chat);
+
+    // The JOIN of a device that comes back changes nothing.
+    let token = peer.me().token;
+    let mut back = Peer::connect(&server);
+    back.send_bytes(&all(token, "TEA"));
+    back.expect_welcome();
+    let again = back.expect::<Joined>();
+    assert_eq!((again.chat, again.last_seq, again.created), (tea.chat, 1, 0));
+
+    // Cut at any byte, it is the same.
+    let whole = all("", "tea");
+    for cut in [10, 30, 40, whole.len() - 7] {
+        let mut peer = Peer::connect(&server);
+        peer.send_bytes(&whole[..cut]);
+        peer.send_bytes(&whole[cut..]);
+        peer.expect_welcome();
+        assert_eq!(peer.expect::<Joined>().chat, tea.chat);
+    }
+}
+
+#[test]
+fn of_a_join_with_a_hello_that_is_refused_nothing_is_heard() {
+    let server = Server::start();
+    for (secret, room) in [("2-00", "tea"), ("2-00", "guest7")] {
+        let mut peer = Peer::connect(&server);
+        let hello = bytes_of(Peer::filled(Hello { auth: 2, secret, ..Hello::default() }));
+        peer.send_bytes(&[hello, bytes_of(Join { req: 1, room, flags: 0 })].concat());
+        peer.expect_fatal(Code::Unauthenticated, kind::HELLO);
+    }
+    let mut peer = Peer::connect(&server);
+    let join = Join { req: 7, room: "guest7", flags: 0 };
+    peer.send_bytes(&[bytes_of(Peer::filled(Hello::default())), bytes_of(join)].concat());
+    peer.expect_welcome();
+    peer.expect_error(Code::Conflict, 7, kind::JOIN);
+    assert!(peer.join("tea").created == 1, "nobody has made it before");
+}

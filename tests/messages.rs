@@ -325,7 +325,7 @@ fn unknown_frames_are_named_or_passed_over() {
     let server = Server::start();
     let mut aya = Peer::guest(&server);
     let req = [0, 0, 0, 10, 1, 2];
-    for kind in [0x6E, 0x54, 0x55, 0x4F] {
+    for kind in [0x6E, 0x55, 0x5F, 0x4F] {
         aya.send_bytes(&raw(kind, &req));
         aya.expect_error(Code::Unsupported, 10, kind);
         aya.send_bytes(&raw(kind, &req[..3]));

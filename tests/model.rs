@@ -20,6 +20,8 @@ use world::{ALL, Target, World};
 const REQ: u32 = 7;
 const STEPS: usize = 4000;
 const NAMES: [&str; 6] = ["Watcher", "Aya", "Bo", "Cy", "Di", "Ed"];
+/// Those from here on have registered; the others are guests.
+const REGISTERED: usize = 4;
 const ROOMS: [&str; 4] = ["harbour", "quay", "pier", "all"];
 /// Devices that one user has at most.
 const DEVICES: usize = 3;
@@ -87,10 +89,12 @@ impl Run {
             expected: String::new(),
         };
         for (user, name) in NAMES.into_iter().enumerate() {
-            let peer = Peer::named(&run.server, name);
+            let is_guest = user < REGISTERED;
+            let (auth, secret) = if is_guest { (0, "") } else { (3, "correct horse") };
+            let peer = Peer::hello(&run.server, Hello { user: name, auth, secret, ..Hello::default() });
             let me = peer.me().clone();
             run.tokens.push(me.token);
-            run.world.add_user(name, me.user, me.home);
+            run.world.add_user(name, me.user, me.home, is_guest);
             run.chats.push(me.home);
             run.settle_in(user, peer, true);
         }
@@ -120,7 +124,8 @@ impl Run {
         let chat = self.some_chat(id);
         let name = self.random.pick(&["Aya", "Bo", "Cy", "Di", "Ed", "Watcher", "Nobody", "assistant"]);
         match self.random.below(100) {
-            0..30 => self.say(id, chat, name),
+            0..26 => self.say(id, chat, name),
+            26..30 => self.delete(id, chat),
             30..38 => self.resend(id, chat),
             38..46 => self.join(id),
             46..50 if chat != self.lobby => self.leave(id, chat),
@@ -294,6 +299,14 @@ impl Run {
         self.settle();
     }
 
+    fn delete(&mut self, id: usize, chat: u64) {
+        let last = self.world.chats.get(&chat).map_or(0, world::Chat::last_seq);
+        let seq = self.random.number() % (last + 2);
+        self.send(id, Delete { req: REQ, chat, seq });
+        self.world.delete(id, chat, seq, kind::DELETE, REQ.into());
+        self.settle();
+    }
+
     /// Whether the device may send one more event.
     fn may_tell(&mut self, id: usize) -> bool {
         let told = self.events.entry(id).or_default();
@@ -389,7 +402,11 @@ impl Run {
 fn describe(peer: &mut Peer, frame: Frame<'static>) -> String {
     match frame {
         Frame::From_(f) => {
-            let text = peer.expect::<Text<'_>>().text;
+            let text = match peer.next() {
+                Frame::Text(text) => text.text,
+                Frame::Gone(_) => world::GONE,
+                other => panic!("{other:?}"),
+            };
             format!("FROM {}/{} {} n{}: {text}", f.chat, f.seq, f.user_name, f.nonce)
         }
         Frame::Status(f) => format!("STATUS n{} {}/{} {}", f.nonce, f.chat, f.seq, f.duplicate),
@@ -405,6 +422,8 @@ fn describe(peer: &mut Peer, frame: Frame<'static>) -> String {
         Frame::Created(f) => format!("CREATED {}", f.chat),
         Frame::Invited(f) => format!("INVITED {}", f.user),
         Frame::Removed(f) => format!("REMOVED {}", f.user),
+        Frame::Deleted(f) => format!("DELETED {} {}", f.chat, f.seq),
+        Frame::MessageGone(f) => format!("MESSAGE_GONE {} {}", f.chat, f.seq),
         Frame::ReadUpTo(f) => format!("READ_UP_TO {} {}", f.chat, f.seq),
         Frame::Synced(f) => format!("SYNCED {} {} {}", f.chat, f.first_seq, f.last_seq),
         Frame::HistoryPage(f) => {

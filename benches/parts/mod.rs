@@ -41,7 +41,7 @@ pub(crate) fn store() -> (SqliteStore, TempDir) {
 /// The login of a new guest.
 pub(crate) fn login() -> Op {
     let who = Who::Guest { name: None };
-    Op::Login(Login { conn: ConnId(1), who, device: "".into(), new_token: [1; 32] })
+    Op::Login(Login { conn: ConnId(1), who, device: "".into(), new_token: [1; 32], first_room: None })
 }
 
 /// A text to the user's home chat.

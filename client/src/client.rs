@@ -244,6 +244,15 @@ impl Client {
         self.request(frame::Search { chat, query, limit, ..frame::Search::default() }).await
     }
 
+    /// Removes a message for everybody: one's own, any in a group that one owns or in one's home chat. Again is the
+    /// same.
+    ///
+    /// # Errors
+    /// As [`Client::request`]; `forbidden`: it is not one's to remove; `not_found`: there is no such message.
+    pub async fn delete(&self, chat: u64, seq: u64) -> Result<frame::Deleted, Error> {
+        self.request(frame::Delete { chat, seq, ..frame::Delete::default() }).await
+    }
+
     /// Has a chat's messages behind `after` come as events, running into live ones.
     ///
     /// # Errors

@@ -19,6 +19,8 @@ pub enum Event {
     Presence(Presence),
     /// A user has read up to a message.
     Seen(Seen),
+    /// A message was removed: what a program shows of it is to go. It may be one that never came.
+    Gone(Gone),
     /// An ERROR that answers nothing that still waits.
     ServerError(Refusal),
     /// The connection has ended; nothing comes after it.
@@ -69,6 +71,9 @@ pub struct Presence {
 /// How far a user has read.
 pub type Seen = frame::Seen;
 
+/// A message that was removed. Who was not connected is not told: HISTORY has [`crate::Content::Gone`] in its place.
+pub type Gone = frame::MessageGone;
+
 impl Event {
     /// Bytes that it counts for while it waits.
     pub(crate) fn cost(&self) -> u32 {
@@ -78,7 +83,7 @@ impl Event {
             Event::Typing(typing) => typing.user_name.len(),
             Event::Presence(presence) => presence.user_name.len(),
             Event::ServerError(refusal) => refusal.text.len(),
-            Event::Seen(_) | Event::Disconnected(_) => 0,
+            Event::Seen(_) | Event::Gone(_) | Event::Disconnected(_) => 0,
         };
         u32::try_from(text).unwrap_or(u32::MAX).saturating_add(EVENT_COST)
     }

@@ -81,7 +81,7 @@ pub use chatwire_codec::{Code, MediaKind, frame};
 pub use client::{Asking, Client, Sending};
 pub use connection::Events;
 pub use error::{Anew, End, Error, Fault, Problem, Refusal, TlsProblem};
-pub use event::{Event, Member, Presence, Seen, Typing};
+pub use event::{Event, Gone, Member, Presence, Seen, Typing};
 pub use kept::{Change, Identity, Kept, Parcel, Place};
 pub use limits::*;
 pub use message::{Content, MediaRef, Message, Reply};

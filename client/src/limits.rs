@@ -43,6 +43,9 @@ pub(crate) const HELLO_BYTES: usize = 2 * 1024;
 pub(crate) const REQUEST_BYTES: usize = 4 * 1024;
 /// Bytes of a PING's payload.
 pub(crate) const PING_BYTES: usize = 64;
+/// Removals that are remembered while a page of messages is on its way. What is removed beyond them at that very
+/// moment may stand on the page as it was.
+pub(crate) const REMOVALS_NOTED: usize = 4096;
 /// Messages that a [`crate::Steady`] keeps until they are confirmed. A sender beyond it waits.
 pub const UNSENT_MESSAGES: usize = 1000;
 /// Bytes of the texts among them. A sender beyond it waits.

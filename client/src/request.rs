@@ -55,6 +55,7 @@ requests! {
     Search<'a> => Found(Found),
     Sync => Synced(frame::Synced),
     Read => ReadUpTo(frame::ReadUpTo),
+    Delete => Deleted(frame::Deleted),
     Fetch => FetchReady(FetchReady),
     Cancel => Cancelled(frame::Cancelled),
 }
@@ -181,12 +182,20 @@ impl Answer {
             Frame::Removed(f) => (f.req, Answer::Removed(f)),
             Frame::Synced(f) => (f.req, Answer::Synced(f)),
             Frame::ReadUpTo(f) => (f.req, Answer::ReadUpTo(f)),
+            Frame::Deleted(f) => (f.req, Answer::Deleted(f)),
             Frame::FetchReady(f) => {
                 (f.req, Answer::FetchReady(FetchReady { size: f.size, mime: f.mime.to_owned() }))
             }
             Frame::Cancelled(f) => (f.req, Answer::Cancelled(f)),
             _ => return None,
         })
+    }
+}
+
+impl FetchReady {
+    /// Where a transfer from `offset` ends.
+    pub(crate) fn end(&self, offset: u64, length: u64) -> u64 {
+        if length == 0 { self.size } else { self.size.min(offset.saturating_add(length)) }
     }
 }
 

@@ -349,6 +349,16 @@ frames! {
         before_at: i64
     }
 
+    /// Removes a message.
+    0x54 DELETE Delete: ToServer {
+        /// The request's number.
+        req: u32,
+        /// The chat.
+        chat: u64,
+        /// The message's place there.
+        seq: u64;
+    }
+
     // Transfers.
 
     /// Begins to send media in chunks, or goes on.
@@ -436,6 +446,14 @@ frames! {
         /// Who.
         user: u64,
         /// The last `seq` read.
+        seq: u64;
+    }
+
+    /// A message was removed.
+    0x74 MESSAGE_GONE MessageGone: ToClient {
+        /// Where.
+        chat: u64,
+        /// Its place there.
         seq: u64;
     }
 
@@ -556,6 +574,15 @@ frames! {
         more: u8,
         /// Pairs that follow.
         count: u16
+    }
+    /// Answers DELETE.
+    0xD4 DELETED Deleted: ToClient {
+        /// The request's.
+        req: u32;
+        /// The chat.
+        chat: u64,
+        /// The message that is gone.
+        seq: u64
     }
     /// Answers UPLOAD: send chunks from here on.
     0xE0 UPLOAD_READY UploadReady: ToClient {

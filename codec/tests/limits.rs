@@ -30,10 +30,10 @@ const TO_SERVER: &[(&[u8], u32, Over)] = &[
     (&[kind::CHUNK], 12 + 65_536, Malformed),
     (&[kind::JOIN, kind::LEAVE, kind::ROOMS, kind::PARTICIPANTS, kind::CHATS, kind::CREATE], 4096, Malformed),
     (&[kind::INVITE, kind::REMOVE, kind::HISTORY, kind::SEARCH, kind::SYNC, kind::READ], 4096, Malformed),
-    (&[kind::UPLOAD, kind::FETCH, kind::CANCEL], 4096, Malformed),
+    (&[kind::DELETE, kind::UPLOAD, kind::FETCH, kind::CANCEL], 4096, Malformed),
     (&[kind::TYPING, kind::PRESENCE], 4096, Malformed),
     (
-        &[kind::GONE, kind::WELCOME, kind::STATUS, kind::ERROR, kind::JOINED, 0x06, 0x6e, 0x54, 0xFF],
+        &[kind::GONE, kind::WELCOME, kind::STATUS, kind::ERROR, kind::JOINED, 0x06, 0x6e, 0x55, 0xFF],
         1 << 20,
         Skipped,
     ),
@@ -53,7 +53,7 @@ const TO_CLIENT: &[(&[u8], u32, Over)] = &[
     (&[kind::TYPING, kind::PRESENCE, kind::MEMBER, kind::SEEN, kind::JOINED, kind::LEFT], 65_536, Malformed),
     (&[kind::ROOM_LIST, kind::PARTICIPANT_LIST, kind::CHAT_LIST, kind::CREATED], 65_536, Malformed),
     (&[kind::INVITED, kind::REMOVED, kind::HISTORY_PAGE, kind::SYNCED, kind::READ_UP_TO], 65_536, Malformed),
-    (&[kind::SEARCH_PAGE], 65_536, Malformed),
+    (&[kind::SEARCH_PAGE, kind::DELETED, kind::MESSAGE_GONE], 65_536, Malformed),
     (
         &[kind::UPLOAD_READY, kind::STORED, kind::FETCH_READY, kind::CANCELLED, kind::RECEIVED],
         65_536,

@@ -1,6 +1,7 @@
 //! Does what the typed lines say, one after the other.
 
 use crate::commands::{Command, HELP, parse};
+use crate::removal;
 use crate::render;
 use crate::screen::Screen;
 use crate::state::State;
@@ -119,6 +120,12 @@ impl App {
             Command::Send(path) => self.send(path).await,
             Command::Save(number, folder) => self.save(number, &folder).await,
             Command::History(count) => self.history(count).await,
+            Command::Delete(number) => self.delete(number).await,
+            Command::Numbers => {
+                let is_on = self.state.toggle_numbers();
+                self.screen.say(if is_on { "Messages have their numbers." } else { "No numbers." });
+                Ok(())
+            }
         }
     }
 
@@ -191,6 +198,15 @@ impl App {
         }
         for message in &page.messages {
             self.screen.say(&render::message(message, &self.state));
+        }
+        Ok(())
+    }
+
+    async fn delete(&self, number: Option<u64>) -> Result<(), Error> {
+        let here = self.state.current();
+        match removal::delete(&self.client, here, self.state.me, number).await? {
+            Some(seq) => self.screen.say(&format!("Message #{seq} is removed.")),
+            None => self.screen.say("None of the last messages here is yours."),
         }
         Ok(())
     }

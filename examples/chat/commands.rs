@@ -17,6 +17,7 @@ What you type is said to the current chat. A line that begins with / is a comman
   /msg user text      write to a user
   /create title       make a group; /invite user and /remove user change who is in it
   /history [n]        show the last n messages (20)
+  /delete [n]         take back your last message here, or message number n; /numbers shows them
   /quit               leave";
 
 /// A line, understood.
@@ -35,6 +36,9 @@ pub(crate) enum Command {
     Send(PathBuf),
     Save(usize, PathBuf),
     History(u16),
+    /// By its number; `None`: one's own last.
+    Delete(Option<u64>),
+    Numbers,
     Help,
     Quit,
 }
@@ -68,6 +72,12 @@ pub(crate) fn parse(line: &str) -> Result<Command, String> {
             Ok(n) if n > 0 => Command::History(HISTORY_MOST.min(n)),
             _ => return Err("How many? /history 20".to_owned()),
         },
+        "delete" if rest.is_empty() => Command::Delete(None),
+        "delete" => match rest.trim_start_matches('#').parse() {
+            Ok(n) if n > 0 => Command::Delete(Some(n)),
+            _ => return Err("Which one? /delete 12, by the number that /numbers shows".to_owned()),
+        },
+        "numbers" => Command::Numbers,
         "help" => Command::Help,
         "quit" => Command::Quit,
         _ => return Err(format!("There is no command /{word}. /help lists them.")),
@@ -101,6 +111,9 @@ mod tests {
         assert_eq!(parse("//etc"), Ok(Command::Say("/etc".to_owned())));
         assert_eq!(parse("  "), Ok(Command::Nothing));
         assert_eq!(parse("/save 3 my files"), Ok(Command::Save(3, "my files".into())));
+        assert_eq!(parse("/delete"), Ok(Command::Delete(None)));
+        assert_eq!(parse("/delete #12"), Ok(Command::Delete(Some(12))));
+        assert!(parse("/delete 0").is_err() && parse("/delete it").is_err());
         assert!(parse("/save x").is_err() && parse("/nonsense").is_err() && parse("/join ").is_err());
     }
 }

@@ -17,6 +17,7 @@
 
 mod app;
 mod commands;
+mod removal;
 mod render;
 mod screen;
 mod state;

@@ -38,6 +38,7 @@ pub(crate) fn event(event: &Event, state: &State) -> Option<String> {
     match event {
         Event::Message(message) => Some(self::message(message, state)),
         Event::Member(member) => Some(self::member(member, state)),
+        Event::Gone(gone) => Some(format!("* message #{} was removed{}", gone.seq, place(gone.chat, state))),
         Event::ServerError(refusal) => Some(error(&Error::Refused(refusal.clone()))),
         _ => None,
     }
@@ -52,7 +53,8 @@ pub(crate) fn message(message: &Message, state: &State) -> String {
         ASSISTANT if message.user_name.is_empty() => "assistant".to_owned(),
         _ => line(&message.user_name),
     };
-    format!("{} {chat}{who}: {}", at.format("%H:%M"), content(message, state))
+    let number = if state.has_numbers() { format!("#{} ", message.seq) } else { String::new() };
+    format!("{number}{} {chat}{who}: {}", at.format("%H:%M"), content(message, state))
 }
 
 fn content(message: &Message, state: &State) -> String {
@@ -96,8 +98,13 @@ pub(crate) fn label(media: &MediaRef, number: usize) -> String {
 }
 
 fn member(member: &Member, state: &State) -> String {
-    let place = state.elsewhere(member.chat).map(|name| format!(" ({})", line(&name))).unwrap_or_default();
+    let place = place(member.chat, state);
     format!("* {} {}{place}", line(&member.user_name), change(member.change))
+}
+
+/// Where something is, if it is not here.
+fn place(chat: u64, state: &State) -> String {
+    state.elsewhere(chat).map(|name| format!(" ({})", line(&name))).unwrap_or_default()
 }
 
 /// What became of a member.

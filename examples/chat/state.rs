@@ -21,6 +21,8 @@ pub(crate) struct State {
 
 struct Inner {
     current: u64,
+    /// Messages are shown with their numbers.
+    has_numbers: bool,
     names: HashMap<u64, String>,
     media: VecDeque<MediaRef>,
     /// The number of the first of `media`.
@@ -35,6 +37,7 @@ impl State {
     pub(crate) fn new(me: &Welcome, zone: Tz) -> Self {
         let inner = Inner {
             current: me.home,
+            has_numbers: false,
             names: HashMap::from([(me.home, "home".to_owned())]),
             media: VecDeque::new(),
             first: 1,
@@ -50,6 +53,17 @@ impl State {
 
     pub(crate) fn current(&self) -> u64 {
         self.lock().current
+    }
+
+    pub(crate) fn has_numbers(&self) -> bool {
+        self.lock().has_numbers
+    }
+
+    /// Whether they are shown from now on.
+    pub(crate) fn toggle_numbers(&self) -> bool {
+        let mut inner = self.lock();
+        inner.has_numbers = !inner.has_numbers;
+        inner.has_numbers
     }
 
     pub(crate) fn entered(&self, room: &Joined) {

@@ -5,7 +5,8 @@
 
 use super::Connection;
 use crate::id::Now;
-use chatwire_codec::Event;
+use chatwire_codec::frame::{self, kind};
+use chatwire_codec::{Event, HEADER_LEN, Payload};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +14,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// The largest frame of a JOIN that is looked for behind HELLO.
+const FIRST_JOIN_BYTES: usize = 1024;
 /// A rest of up to so many bytes is copied before what is read next, so that it need not be kept.
 const PREFIX_BYTES: usize = 4 * 1024;
 
@@ -101,6 +104,19 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.input.rest = if rest.is_empty() { Vec::new() } else { rest };
     }
 
+    /// Hands in a JOIN that has come with HELLO, if it is whole.
+    fn look_ahead(&mut self, left: &mut &[u8]) {
+        let Some(&[kind::JOIN, a, b, c, d]) = left.first_chunk::<HEADER_LEN>() else { return };
+        let end = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+        if end <= FIRST_JOIN_BYTES
+            && let Some(payload) = left.get(HEADER_LEN..end)
+            && let Ok(join) = frame::Join::parse(payload)
+            && self.session.handle_first_room(&join)
+        {
+            *left = &left[end..];
+        }
+    }
+
     /// Hands frames to the session as long as it wants any; tells how many bytes they had.
     fn feed(&mut self, bytes: &[u8], now: Now) -> usize {
         let mut left = bytes;
@@ -116,6 +132,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 Ok(Some(event)) => {
                     ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });
                     self.session.handle_event(now, event);
+                    if self.session.is_logging_in() {
+                        self.look_ahead(&mut left);
+                    }
                     self.perform_effects();
                 }
                 Ok(None) => {

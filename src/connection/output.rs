@@ -3,10 +3,10 @@
 //! Three lanes: what is urgent (PONG, PING) goes first wherever a unit has ended; then what waits in the
 //! outbox; chunks of fetches only when nothing else does.
 
-use super::Connection;
+use super::{Connection, Member};
 use crate::delivery::Segment;
 use crate::hub::Link;
-use crate::outbox::{Budget, Held, Queue};
+use crate::outbox::{Budget, Held, Outbox, Queue};
 use crate::store::media::MediaStore;
 use std::collections::VecDeque;
 use std::fs::File;
@@ -40,7 +40,7 @@ pub(super) struct Output {
     main: Queue,
     /// Bytes of the first segment of `main` that were sent.
     main_sent: usize,
-    /// The file that the front of `main` comes from, while its body is half sent.
+    /// The file that the front of `main` comes from, or is about to.
     file: Option<OpenFile>,
     chunks: Option<Box<Chunks>>,
     /// Whether WELCOME, or the refusal in its place, has gone out: nothing stands before it.
@@ -112,11 +112,15 @@ impl Output {
 
     /// Whether a frame of another lane may be sent now.
     fn at_boundary(&self) -> bool {
-        self.has_begun
-            && self.main_sent == 0
-            && !self.is_inside_chunk()
-            && self.file.is_none()
-            && !matches!(self.main.front(), Some(Segment::File(_)))
+        self.has_begun && self.main_sent == 0 && !self.is_inside_chunk() && !self.is_inside_file()
+    }
+
+    /// A message with its media whole has begun once a piece of its file is there.
+    fn is_inside_file(&self) -> bool {
+        match self.main.front() {
+            Some(Segment::File(part)) => part.offset > 0,
+            _ => self.file.is_some(),
+        }
     }
 
     fn is_inside_chunk(&self) -> bool {
@@ -157,20 +161,26 @@ impl Output {
         (slices, n)
     }
 
-    /// Puts the next piece of an inline body before what is left of it.
-    fn poll_file(&mut self, cx: &mut Context<'_>, media: &MediaStore) -> Poll<io::Result<()>> {
+    /// Puts the next piece of an inline body before what is left of it. A message of which nothing is sent yet, and
+    /// whose file cannot be read, goes by reference.
+    fn poll_file(
+        &mut self,
+        cx: &mut Context<'_>,
+        media: &MediaStore,
+        outbox: &Outbox,
+    ) -> Poll<io::Result<()>> {
         let Some(Segment::File(part)) = self.main.front_mut() else {
             return Poll::Ready(Ok(()));
         };
         let file = match self.file.take() {
             Some(OpenFile::Reading(job)) => job,
             idle => {
-                let opened = match idle {
-                    Some(OpenFile::Idle(file)) => Ok(file),
-                    _ => media.open_file(&part.media),
-                };
                 let (at, n) = (part.offset, (part.end - part.offset).min(FILE_PIECE));
-                spawn_blocking(move || read_piece(opened?, at, n))
+                let (path, head) = (media.path(&part.media), part.head.clone());
+                spawn_blocking(move || match idle {
+                    Some(OpenFile::Idle(file)) => read_behind(head, file, at, n),
+                    _ => read_behind(head, File::open(path)?, at, n),
+                })
             }
         };
         let mut job = file;
@@ -180,10 +190,20 @@ impl Output {
         };
         let (file, piece) = match read {
             Ok(Ok(read)) => read,
+            Ok(Err(e)) if part.offset == 0 => {
+                log::debug!("media {}: goes by reference, since its file cannot be read: {e}", part.media);
+                let instead = Segment::Owned(std::mem::take(&mut part.instead));
+                if let Some(message) = self.main.pop_front() {
+                    outbox.exchanged(message.len(), instead.len());
+                }
+                self.main.push_front(instead);
+                return Poll::Ready(Ok(()));
+            }
             Ok(Err(e)) => return Poll::Ready(Err(e)),
             Err(e) => return Poll::Ready(Err(io::Error::other(e))),
         };
-        part.offset += piece.len() as u64;
+        part.offset += (piece.len() - part.head.len()) as u64;
+        (part.head, part.instead) = (Vec::new(), Vec::new());
         if part.offset == part.end {
             self.main.pop_front();
         }
@@ -233,9 +253,15 @@ impl Chunks {
 
 /// Exactly `n` bytes: a file that has become shorter is not what was promised.
 pub(super) fn read_piece(file: File, at: u64, n: u64) -> io::Result<(File, Vec<u8>)> {
-    let mut piece = vec![0; usize::try_from(n).map_err(io::Error::other)?];
-    file.read_exact_at(&mut piece, at)?;
-    Ok((file, piece))
+    read_behind(Vec::new(), file, at, n)
+}
+
+/// The same, behind these bytes.
+fn read_behind(mut head: Vec<u8>, file: File, at: u64, n: u64) -> io::Result<(File, Vec<u8>)> {
+    let from = head.len();
+    head.resize(from + usize::try_from(n).map_err(io::Error::other)?, 0);
+    file.read_exact_at(&mut head[from..], at)?;
+    Ok((file, head))
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -281,7 +307,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             return self.poll_chunk(cx);
         }
         if matches!(self.output.main.front(), Some(Segment::File(_))) {
-            std::task::ready!(self.output.poll_file(cx, &self.member.shared.media))?;
+            let Member { shared, link } = &self.member;
+            std::task::ready!(self.output.poll_file(cx, &shared.media, &link.outbox))?;
         }
         let (slices, n) = self.output.slices();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..n]);

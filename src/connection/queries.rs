@@ -236,9 +236,11 @@ fn search(shared: &Shared, req: u32, asker: UserId, wanted: &Search) -> Result<A
 
 fn fetch(shared: &Shared, query: &Query, id: MediaId, offset: u64, length: u64) -> Result<Answer, Refusal> {
     let media = shared.store.media(query.user, id)?;
-    let file = shared.media.open_file(&id).map_err(|e| {
+    let file = shared.media.open_file(&id).or_else(|e| {
+        // It may have been removed just now: then there is no row any more either.
+        shared.store.media(query.user, id)?;
         log::error!("media {id} has a row but its file cannot be read: {e}");
-        Refusal::internal()
+        Err(Refusal::internal())
     })?;
     let at = offset.min(media.size);
     let end = if length == 0 { media.size } else { at.saturating_add(length).min(media.size) };

@@ -127,7 +127,13 @@ mod tests {
             };
             assert!(link.greeted.set(greeted).is_ok());
             let who = Who::Register { name: format!("ann {lasts}").into(), hash: "hash".into() };
-            store.submit(Op::Login(Login { conn: link.id, who, device: "".into(), new_token: token }));
+            store.submit(Op::Login(Login {
+                conn: link.id,
+                who,
+                device: "".into(),
+                new_token: token,
+                first_room: None,
+            }));
             while !welcomed(&link) {
                 std::thread::yield_now();
             }

@@ -12,7 +12,8 @@ use std::sync::Arc;
 
 impl Hub {
     pub(super) fn joined(&self, conn: ConnId, req: u32, result: Result<Joined, Refusal>) {
-        let link = self.link(conn);
+        // Who was not let in is told so, and of a JOIN with the login nothing.
+        let link = self.link(conn).filter(|link| link.user().is_some());
         let joined = match result {
             Ok(joined) => joined,
             Err(refusal) => return refuse(link.as_deref(), kind::JOIN, req, &refusal),

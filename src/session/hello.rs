@@ -1,12 +1,13 @@
 //! HELLO: who, where, and how much may come inline.
 
 use super::effect::{Token, named};
+use super::request::room_name;
 use super::{Claim, Effect, Greeted, Open, Proven, Secret, Session, State};
 use crate::error::Refusal;
 use crate::id::{Now, UserId};
 use crate::names;
 use crate::presence::Presence;
-use crate::store::{self, Login, Op, Who};
+use crate::store::{self, FirstRoom, Login, Op, Who};
 use chatwire_codec::Code;
 use chatwire_codec::frame::{self, kind};
 use chrono_tz::Tz;
@@ -37,6 +38,8 @@ pub(super) struct LoggingIn {
     name: Box<str>,
     /// To be proven once more, should somebody else register the name in the meantime.
     again: Option<Claim>,
+    /// The login has a JOIN with it.
+    joins: bool,
 }
 
 /// What a connection says of itself.
@@ -75,7 +78,8 @@ impl Session {
             at: now.wall,
             token,
         }));
-        let mut state = Box::new(LoggingIn { zone, device, new_token, name: Box::default(), again: None });
+        let mut state =
+            Box::new(LoggingIn { zone, device, new_token, name: Box::default(), again: None, joins: false });
         match who {
             Says::Known(who) => {
                 self.state = State::LoggingIn(state);
@@ -116,8 +120,24 @@ impl Session {
 
     fn log_in(&mut self, who: Who) {
         let State::LoggingIn(state) = &self.state else { return };
-        let login = Login { conn: self.conn, who, device: state.device.clone(), new_token: state.new_token };
+        let (device, new_token) = (state.device.clone(), state.new_token);
+        let login = Login { conn: self.conn, who, device, new_token, first_room: None };
         self.effects.push_back(Effect::Submit(Op::Login(login)));
+    }
+
+    /// Takes a JOIN that stands right behind HELLO along with the login, so that both are one change to the store;
+    /// false if it must wait for the login, as everything else does.
+    pub fn handle_first_room(&mut self, join: &frame::Join<'_>) -> bool {
+        if let State::LoggingIn(state) = &mut self.state
+            && let Some(Effect::Submit(Op::Login(login))) = self.effects.back_mut()
+            && join.req != 0
+            && let Ok(room) = room_name(join.room)
+        {
+            login.first_room = Some(FirstRoom { req: join.req, room });
+            state.joins = true;
+            return true;
+        }
+        false
     }
 
     fn says(&self, hello: &frame::Hello<'_>) -> Result<Says, Refusal> {
@@ -165,7 +185,7 @@ impl Session {
 
     pub(super) fn welcomed(&mut self, user: UserId, name: Arc<str>) {
         if let State::LoggingIn(state) = &self.state {
-            let zone = state.zone;
+            let (zone, waits) = (state.zone, state.joins);
             self.state = State::Open(Box::new(Open {
                 user,
                 name,
@@ -173,7 +193,7 @@ impl Session {
                 current: None,
                 draft: None,
                 body: None,
-                waits: false,
+                waits,
                 fetches: Vec::new(),
                 spent: None,
             }));

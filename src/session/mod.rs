@@ -168,6 +168,12 @@ impl Session {
         }
     }
 
+    /// Whether HELLO has been said and not yet been answered.
+    #[must_use]
+    pub fn is_logging_in(&self) -> bool {
+        matches!(self.state, State::LoggingIn(_))
+    }
+
     /// Whether it is over: only what was queued before is still sent.
     #[must_use]
     pub fn is_over(&self) -> bool {

@@ -5,7 +5,7 @@ use crate::delivery;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Now, UserId};
 use crate::names;
-use crate::store::{Create, Invite, Join, Leave, Op, Read, Remove, Sync, Target};
+use crate::store::{Create, Delete, Invite, Join, Leave, Op, Read, Remove, Sync, Target};
 use chatwire_codec::frame;
 use chatwire_codec::{Code, Frame};
 
@@ -90,6 +90,10 @@ impl Session {
                 let (chat, seq) = (ChatId(read.chat), read.seq);
                 Ok(Effect::Submit(Op::Read(Read { conn, user, req, chat, seq })))
             }
+            Frame::Delete(delete) => {
+                let (chat, seq) = (ChatId(delete.chat), delete.seq);
+                Ok(Effect::Submit(Op::Delete(Delete { conn, user, req, chat, seq })))
+            }
             Frame::Chats(chats) => {
                 query(QueryKind::Chats { after: ChatId(chats.after), limit: limit(chats.limit) })
             }
@@ -148,7 +152,7 @@ fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) ->
 }
 
 /// The name of a room that may be joined, and made if it is missing.
-fn room_name(name: &str) -> Result<Box<str>, Refusal> {
+pub(super) fn room_name(name: &str) -> Result<Box<str>, Refusal> {
     let name = names::check(name)?;
     if names::is_reserved(&name) && *names::key(&name) != *names::ALL {
         return Err(Refusal::new(Code::Conflict, "this name is reserved; choose another"));
@@ -174,6 +178,7 @@ fn number(request: &Frame<'_>) -> Option<u32> {
         Frame::History(r) => Some(r.req),
         Frame::Sync(r) => Some(r.req),
         Frame::Read(r) => Some(r.req),
+        Frame::Delete(r) => Some(r.req),
         Frame::Search(r) => Some(r.req),
         Frame::Upload(r) => Some(r.req),
         Frame::Fetch(r) => Some(r.req),

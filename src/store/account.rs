@@ -18,6 +18,17 @@ pub struct Login {
     pub device: Box<str>,
     /// The hash of the token to be given out, unless the login is by token.
     pub new_token: [u8; 32],
+    /// A JOIN that stood right behind: it is carried out with the login, and comes as a JOIN of its own.
+    pub first_room: Option<FirstRoom>,
+}
+
+/// A JOIN of somebody who is about to log in.
+#[derive(Debug)]
+pub struct FirstRoom {
+    /// The request.
+    pub req: u32,
+    /// The room's name, checked.
+    pub room: Box<str>,
 }
 
 /// How a connection says who it is.

@@ -88,6 +88,12 @@ impl MediaStore {
         self.data.join(relative_path(id))
     }
 
+    /// Removes the file of media that no row tells of any more. If somebody has just stored the same bytes, it
+    /// stays for them.
+    pub fn free(&self, id: &MediaId) {
+        self.holds.free(id, &self.path(id));
+    }
+
     /// Opens the file of this media for reading.
     ///
     /// # Errors

@@ -14,17 +14,19 @@ mod group;
 pub mod media;
 mod page;
 mod reading;
+mod removal;
 pub mod sqlite;
 
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 pub(crate) use account::wrong_password;
-pub use account::{Account, Chores, DueChores, Farewell, LoggedIn, Login, Who};
+pub use account::{Account, Chores, DueChores, Farewell, FirstRoom, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 pub use group::{Create, Entered, Invite, Invited, Remove};
 pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};
 pub use reading::{Read, Reading};
+pub use removal::{Delete, Deleted};
 use std::sync::Arc;
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
@@ -46,6 +48,8 @@ pub enum Op {
     Remove(Remove),
     /// READ.
     Read(Read),
+    /// DELETE.
+    Delete(Delete),
     /// SYNC: changes nothing, but takes its place in the order of changes.
     Sync(Sync),
     /// A user's last connection has ended. A guest's memberships of rooms and groups end with it, unless the
@@ -207,6 +211,8 @@ pub enum Committed {
     Remove(ConnId, u32, Result<Left, Refusal>),
     /// Of [`Op::Read`]: connection, request.
     Read(ConnId, u32, Result<Reading, Refusal>),
+    /// Of [`Op::Delete`]: connection, request.
+    Delete(ConnId, u32, Result<Deleted, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
     /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for

@@ -1,5 +1,8 @@
 //! What docs/PROTOCOL.md says of users, chats and who sees what, in the simplest form: sections 3.1 to 3.5,
-//! 6.1 to 6.3, 6.5, 6.7 and 7. It knows no bytes. What a device is to see next is a line of text.
+//! 6.1 to 6.3, 6.5, 6.7, 6.9 and 7. It knows no bytes. What a device is to see next is a line of text.
+
+#[path = "removal.rs"]
+mod removal;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -8,6 +11,9 @@ pub(crate) const ALL: u64 = 1;
 pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const NOT_FOUND: u16 = 404;
 pub(crate) const CONFLICT: u16 = 409;
+
+/// What stands where a message was removed.
+pub(crate) const GONE: &str = "(gone)";
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Kind {
@@ -39,6 +45,8 @@ pub(crate) struct User {
     pub(crate) name: String,
     pub(crate) id: u64,
     pub(crate) home: u64,
+    /// Its memberships end with its last connection.
+    pub(crate) is_guest: bool,
     /// What others were told last.
     told: u8,
 }
@@ -56,7 +64,8 @@ pub(crate) struct Device {
 pub(crate) struct Message {
     pub(crate) user: usize,
     pub(crate) nonce: u64,
-    pub(crate) text: String,
+    /// `None`: it was removed.
+    pub(crate) text: Option<String>,
 }
 
 pub(crate) struct Chat {
@@ -152,7 +161,8 @@ impl World {
     pub(crate) fn line(&self, chat: u64, seq: u64, reader: usize) -> String {
         let message = &self.chats[&chat].messages[usize::try_from(seq).unwrap() - 1];
         let nonce = if message.user == reader { message.nonce } else { 0 };
-        format!("FROM {chat}/{seq} {} n{nonce}: {}", self.users[message.user].name, message.text)
+        let text = message.text.as_deref().unwrap_or(GONE);
+        format!("FROM {chat}/{seq} {} n{nonce}: {text}", self.users[message.user].name)
     }
 }
 
@@ -174,9 +184,9 @@ impl World {
         }
     }
 
-    pub(crate) fn add_user(&mut self, name: &str, id: u64, home: u64) -> usize {
+    pub(crate) fn add_user(&mut self, name: &str, id: u64, home: u64, is_guest: bool) -> usize {
         let user = self.users.len();
-        self.users.push(User { name: name.into(), id, home, told: 0 });
+        self.users.push(User { name: name.into(), id, home, is_guest, told: 0 });
         self.chats.insert(home, Chat::new(Kind::Home, "assistant", vec![user]));
         user
     }
@@ -190,7 +200,7 @@ impl World {
     pub(crate) fn disconnect(&mut self, id: usize) {
         let user = self.devices.remove(&id).unwrap().user;
         self.tell_presence(user);
-        if self.devices_of(user).is_empty() {
+        if self.devices_of(user).is_empty() && self.users[user].is_guest {
             let passing = |chat: &Chat| matches!(chat.kind, Kind::Room | Kind::Group);
             let of = self.chats.iter().filter(|(_, chat)| passing(chat) && chat.members.contains(&user));
             for chat in of.map(|(id, _)| *id).collect::<Vec<_>>() {
@@ -303,7 +313,7 @@ impl World {
 
     pub(crate) fn invite(&mut self, id: usize, chat: u64, name: &str, about: u8, req: u64) {
         let user = self.devices[&id].user;
-        let is_there = |other: &usize| !self.devices_of(*other).is_empty();
+        let is_there = |other: &usize| !self.users[*other].is_guest || !self.devices_of(*other).is_empty();
         let may = self.may_change(user, chat);
         match may.and_then(|()| self.user(name).filter(is_there).ok_or(NOT_FOUND)) {
             Ok(other) => {
@@ -369,7 +379,7 @@ impl World {
             && let Some((chat, seq, first)) = self.with_nonce(user, nonce)
         {
             let goes_there = matches!(to, Target::Current) || named == Some(chat);
-            if goes_there && first.text == text {
+            if goes_there && first.text.as_ref().is_none_or(|first| first == text) {
                 return self.tell(id, format!("STATUS n{nonce} {chat}/{seq} 1"));
             }
             return self.refuse(id, CONFLICT, 0, nonce);
@@ -390,7 +400,7 @@ impl World {
             Err(code) => return self.refuse(id, code, 0, nonce),
         };
         let of = self.chats.get_mut(&chat).unwrap();
-        of.messages.push(Message { user, nonce, text: text.into() });
+        of.messages.push(Message { user, nonce, text: Some(text.into()) });
         let seq = of.last_seq();
         for other in self.devices.keys().copied().collect::<Vec<_>>() {
             let device = &self.devices[&other];

@@ -12,6 +12,7 @@ mod nonces;
 mod outbox;
 mod pending;
 mod positions;
+mod removals;
 #[cfg(test)]
 mod tests;
 mod told;
@@ -32,9 +33,10 @@ use crate::limits::{PING_BYTES, URGENT_BYTES};
 use crate::message::Message;
 use crate::request::{Answer, Joined};
 use chatwire_codec::frame::{self, kind};
-use chatwire_codec::{Code, Frame, HEADER_LEN, Payload, VERSION};
-use pending::{Asked, Note, Pending, Sent, Transfer};
+use chatwire_codec::{Code, Frame, Payload, VERSION};
+use pending::{Asked, Note, Pending, Sent, Transfer, numbered};
 use positions::{Positions, Standing, Verdict};
+use removals::Removals;
 use tokio::sync::mpsc;
 use units::{Unit, Units};
 
@@ -75,6 +77,7 @@ pub(crate) struct Core {
     nonces: Nonces,
     positions: Positions,
     pending: Pending,
+    removals: Removals,
     units: Units,
     urgent: Vec<u8>,
     /// The server's fatal ERROR: the connection's end is to be told by it.
@@ -93,6 +96,7 @@ impl Core {
             nonces,
             positions: Positions::default(),
             pending: Pending::default(),
+            removals: Removals::default(),
             units: Units::default(),
             urgent: Vec::new(),
             last_words: None,
@@ -227,7 +231,9 @@ impl Core {
     /// # Errors
     /// The connection is over.
     pub(crate) fn handle(&mut self, event: chatwire_codec::Event<'_>) -> Result<Option<Delivery>, End> {
-        match self.units.handle(event)? {
+        let mut unit = self.units.handle(event)?;
+        self.removals.apply(&mut unit);
+        match unit {
             Unit::Open => Ok(None),
             Unit::Message(message) => self.message(message),
             Unit::Page(req, page) => self.answer(req, kind::HISTORY_PAGE, Answer::History(page)),
@@ -272,6 +278,10 @@ impl Core {
             Frame::Typing(typing) => Event::Typing(typing.into()),
             Frame::Presence(presence) => Event::Presence(presence.into()),
             Frame::Seen(seen) => Event::Seen(seen),
+            Frame::MessageGone(gone) => {
+                self.removals.note(&gone, &self.pending);
+                Event::Gone(gone)
+            }
             frame => {
                 let kind = frame.kind();
                 return match Answer::of(frame) {
@@ -288,6 +298,8 @@ impl Core {
         let (chat, seq) = (status.chat, status.seq);
         let whole = sent.as_ref().is_some_and(|sent| sent.whole);
         let in_place = match self.positions.standing(chat, seq) {
+            // The message itself comes in the stream, if it is missing. It may be gone by now.
+            Standing::Next if status.duplicate != 0 => false,
             Standing::Next if whole || self.listener == Listener::Program => {
                 self.positions.status(chat, seq);
                 true
@@ -331,6 +343,7 @@ impl Core {
 
     fn answer(&mut self, req: u32, kind: u8, answer: Answer) -> Result<Option<Delivery>, End> {
         let Some(asked) = self.pending.asked.remove(&req) else { return Ok(None) };
+        self.removals.answered(&self.pending);
         if asked.kind + ANSWER != kind {
             return Err("an answer to another request than was asked".into());
         }
@@ -480,18 +493,5 @@ impl Core {
             Some(end) => Err(Error::Disconnected(end.clone())),
             None => Ok(()),
         }
-    }
-}
-
-/// A request's first field is its number.
-fn numbered(mut frame: Vec<u8>, req: u32) -> Vec<u8> {
-    frame[HEADER_LEN..HEADER_LEN + size_of::<u32>()].copy_from_slice(&req.to_be_bytes());
-    frame
-}
-
-impl crate::request::FetchReady {
-    /// Where a transfer from `offset` ends.
-    fn end(&self, offset: u64, length: u64) -> u64 {
-        if length == 0 { self.size } else { self.size.min(offset.saturating_add(length)) }
     }
 }

@@ -6,7 +6,7 @@ use crate::error::{End, Error};
 use crate::limits::PINGS_PENDING;
 use crate::outgoing::within_request;
 use crate::request::{Answer, Request};
-use chatwire_codec::{Frame, frame};
+use chatwire_codec::{Frame, HEADER_LEN, frame};
 use std::collections::{HashMap, VecDeque};
 use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
 
@@ -77,6 +77,12 @@ impl Ask {
         };
         Ok(Ask { kind: frame.kind(), bytes, note })
     }
+}
+
+/// A request's first field is its number.
+pub(super) fn numbered(mut frame: Vec<u8>, req: u32) -> Vec<u8> {
+    frame[HEADER_LEN..HEADER_LEN + size_of::<u32>()].copy_from_slice(&req.to_be_bytes());
+    frame
 }
 
 /// A piece of fetched media, or why no more comes.

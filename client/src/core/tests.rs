@@ -100,6 +100,50 @@ fn a_gap_is_filled_by_one_sync_and_each_message_comes_once() {
 }
 
 #[test]
+fn a_removal_is_told_and_holds_for_a_page_that_was_on_its_way() {
+    let mut s = Script::new();
+    let gone = frame::MessageGone { chat: CHAT, seq: 2 };
+    let page = |s: &mut Script| {
+        let (req, mut answer) = s.ask(History { chat: CHAT, ..History::default() });
+        let page =
+            HistoryPage { req, chat: CHAT, first_seq: 1, last_seq: 2, count: 2, ..HistoryPage::default() };
+        let deliveries = s.frame(gone.clone());
+        let told = Delivery::Told(Told::Event(Event::Gone(gone.clone())));
+        assert_eq!(format!("{deliveries:?}"), format!("{:?}", [told]));
+        let text = || Text { text: "hi" }.into();
+        let bytes = encoded(&[page.into(), from(CHAT, 1), text(), from(CHAT, 2), text()]);
+        s.hear(&bytes).expect("the connection lives");
+        match answer.try_recv() {
+            Ok(Ok(Answer::History(page))) => page.messages,
+            other => panic!("no page: {other:?}"),
+        }
+    };
+    let messages = page(&mut s);
+    assert_eq!(messages[0].content, Content::Text("hi".into()));
+    assert_eq!(messages[1].content, Content::Gone);
+    // What is asked for later is what the server says.
+    let (req, mut answer) = s.ask(History { chat: CHAT, ..History::default() });
+    let one = HistoryPage { req, chat: CHAT, first_seq: 1, last_seq: 2, count: 1, ..HistoryPage::default() };
+    s.hear(&encoded(&[one.into(), from(CHAT, 2), Text { text: "hi" }.into()])).expect("the connection lives");
+    assert!(
+        matches!(answer.try_recv(), Ok(Ok(Answer::History(page))) if page.messages[0].content != Content::Gone)
+    );
+}
+
+#[test]
+fn a_status_that_came_before_confirms_and_takes_no_place_so_that_what_is_gone_comes_as_gone() {
+    let mut s = Script::new();
+    s.message(41);
+    let (nonce, mut answer) = s.send(0);
+    let status = Status { nonce, chat: CHAT, seq: 42, at: 5, duplicate: 1 };
+    assert!(s.frame(status.clone()).is_empty());
+    assert!(matches!(answer.try_recv(), Ok(Ok(answered)) if answered == status));
+    let deliveries =
+        s.hear(&encoded(&[from(CHAT, 42), frame::Gone {}.into()])).expect("the connection lives");
+    assert_eq!((taken(&deliveries[0]).seq, &taken(&deliveries[0]).content), (42, &Content::Gone));
+}
+
+#[test]
 fn content_that_is_not_known_counts_its_seq() {
     let mut s = Script::new();
     s.message(1);

@@ -82,6 +82,19 @@ impl Chat {
         self.trim();
     }
 
+    /// A message was removed.
+    pub(crate) fn removed(&mut self, seq: u64) {
+        for entry in &mut self.entries {
+            if let Entry::Said(message, numbers) = entry
+                && message.seq == seq
+            {
+                message.name.clear();
+                message.content = Content::Gone;
+                numbers.clear();
+            }
+        }
+    }
+
     pub(crate) fn note(&mut self, text: String) {
         self.entries.push_back(Entry::Note(text));
         self.trim();

@@ -96,6 +96,7 @@ fn draw_chat(frame: &mut Frame<'_>, model: &mut Model, area: Rect, zone: Tz, now
         Layout::vertical([Constraint::Length(1), Constraint::Min(1), Constraint::Length(1)]).areas(area);
     let me = model.me.as_ref().map_or(0, |me| me.user);
     let (height, width) = (usize::from(body.height), usize::from(body.width));
+    let numbers = model.numbers;
     let Some(chat) = model.here() else { return };
     let name = cut(&render::line(&chat.title), width.saturating_sub(12));
     let scrolled = if chat.scroll > 0 { "  ↓ there is more" } else { "" };
@@ -108,7 +109,7 @@ fn draw_chat(frame: &mut Frame<'_>, model: &mut Model, area: Rect, zone: Tz, now
         if rows.len() >= wanted {
             break;
         }
-        rows.extend(entry_rows(entry, me, zone, width).into_iter().rev());
+        rows.extend(entry_rows(entry, me, zone, width, numbers).into_iter().rev());
     }
     let is_top = rows.len() < wanted;
     chat.scroll = chat.scroll.min(rows.len().saturating_sub(height));
@@ -128,14 +129,15 @@ fn draw_chat(frame: &mut Frame<'_>, model: &mut Model, area: Rect, zone: Tz, now
 }
 
 /// An entry in rows of this width.
-fn entry_rows(entry: &Entry, me: u64, zone: Tz, width: usize) -> Vec<Line<'static>> {
+fn entry_rows(entry: &Entry, me: u64, zone: Tz, width: usize, has_numbers: bool) -> Vec<Line<'static>> {
     match entry {
         Entry::Said(message, numbers) => {
             let at = DateTime::from_timestamp_micros(message.at).unwrap_or_default().with_timezone(&zone);
             let is_mine = message.user == me;
             let who = if is_mine { "you".to_owned() } else { render::line(&message.user_name) };
             let colour = if is_mine { Color::Green } else { colour_of(message.user) };
-            let time = format!("{} ", at.format("%H:%M"));
+            let number = if has_numbers { format!("#{} ", message.seq) } else { String::new() };
+            let time = format!("{number}{} ", at.format("%H:%M"));
             rows(&time, &cut(&who, 20), Style::new().fg(colour), &said(message, numbers), Style::new(), width)
         }
         Entry::Unsent { text, .. } => {

@@ -60,6 +60,8 @@ pub(crate) struct Model {
     pub(crate) current: u64,
     pub(crate) editor: Editor,
     pub(crate) help: bool,
+    /// Messages are shown with their numbers.
+    pub(crate) numbers: bool,
     pub(crate) transfers: Vec<Transfer>,
     media: VecDeque<MediaRef>,
     /// The number of the first of `media`.
@@ -83,6 +85,7 @@ impl Model {
             current: 0,
             editor: Editor::default(),
             help: false,
+            numbers: false,
             transfers: Vec::new(),
             media: VecDeque::new(),
             first_media: 1,
@@ -264,8 +267,16 @@ impl Model {
                 let chat = self.chat(seen.chat);
                 chat.unread = chat.unread.min(chat.newest.saturating_sub(seen.seq));
             }
+            Event::Gone(gone) => self.removed(gone.chat, gone.seq),
             Event::ServerError(refusal) => self.note(render::error(&Error::Refused(refusal))),
             _ => {}
+        }
+    }
+
+    /// A message was removed, by whomever.
+    pub(crate) fn removed(&mut self, id: u64, seq: u64) {
+        if let Some(chat) = self.chats.iter_mut().find(|chat| chat.chat == id) {
+            chat.removed(seq);
         }
     }
 

@@ -7,8 +7,8 @@ use super::keys::{Meaning, pressed};
 use super::model::{Model, Wish};
 use chatwire_client::frame::Status;
 use chatwire_client::{
-    Chat, Code, Content, Error, Event as Told, MediaKind, MediaRef, Member, Message, News, Page, Presence,
-    Refusal, Reply, State, Typing, Welcome,
+    Chat, Code, Content, Error, Event as Told, Gone, MediaKind, MediaRef, Member, Message, News, Page,
+    Presence, Refusal, Reply, State, Typing, Welcome,
 };
 use chrono_tz::Tz;
 use ratatui::Terminal;
@@ -278,6 +278,28 @@ fn a_line_goes_with_enter_and_others_are_told_that_it_is_written() {
     assert_eq!(model.take_wishes(), [], "a command is nothing that others wait for");
     let leave = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
     assert_eq!(pressed(&Event::Key(leave), &mut model, Instant::now()), Meaning::Leave);
+}
+
+#[test]
+fn a_removed_message_is_shown_as_removed_at_once_and_keeps_its_number() {
+    let mut model = online();
+    for (seq, text) in [(1, "good morning"), (2, "my secret"), (3, "good night")] {
+        model.news(News::Message(said(ROOM, seq, 2, text)), Instant::now());
+    }
+    model.numbers = true;
+    assert!(has(&shown(&mut model, 80, 24), "#2 00:00 bo: my secret"));
+    for seq in [2, 9] {
+        model.news(News::Event(Told::Gone(Gone { chat: ROOM, seq })), Instant::now());
+        model.news(News::Event(Told::Gone(Gone { chat: 999, seq })), Instant::now());
+    }
+    let rows = shown(&mut model, 80, 24);
+    assert!(has(&rows, "#2 00:00 bo: (removed)") && !has(&rows, "secret"), "{rows:#?}");
+    assert!(has(&rows, "#3 00:00 bo: good night"), "{rows:#?}");
+    // So is one that is removed by oneself.
+    model.removed(ROOM, 3);
+    model.numbers = false;
+    let rows = shown(&mut model, 80, 24);
+    assert!(has(&rows, "   00:00 bo: (removed)") && !has(&rows, "good night"), "{rows:#?}");
 }
 
 #[test]

@@ -5,6 +5,7 @@ use super::model::{Model, Wish};
 use super::say;
 use crate::app::numbered;
 use crate::commands::{Command, parse};
+use crate::removal;
 use crate::render;
 use chatwire_client::frame::{Create, History, Invite, Read, Remove, Status};
 use chatwire_client::{
@@ -37,6 +38,7 @@ pub(crate) enum Outcome {
     Joined(Joined),
     Left(Left),
     Created { chat: u64, title: String },
+    Deleted { chat: u64, seq: Option<u64> },
     Listed(Result<Vec<Chat>, Error>),
     Older { chat: u64, page: Result<Page, Error> },
     Reading(Result<(), Error>),
@@ -114,6 +116,14 @@ impl Worker {
                 Some(media) => self.save(media, number, folder, model),
                 None => say(model, &format!("There is no [{number}] here.")),
             },
+            Command::Delete(number) => {
+                let me = model.me.as_ref().map_or(0, |me| me.user);
+                self.ask(async move |steady| {
+                    let seq = removal::delete(&steady.online().await?, here, me, number).await?;
+                    Ok(Outcome::Deleted { chat: here, seq })
+                });
+            }
+            Command::Numbers => model.numbers = !model.numbers,
             Command::History(_) => say(model, "PageUp scrolls; older messages come by themselves."),
         }
     }
@@ -243,6 +253,8 @@ impl Worker {
                 model.show(chat);
                 say(model, "This group is new. /invite user");
             }
+            Outcome::Deleted { chat, seq: Some(seq) } => model.removed(chat, seq),
+            Outcome::Deleted { .. } => say(model, "None of the last messages here is yours."),
             Outcome::Listed(list) => model.listed(list),
             Outcome::Older { chat, page } => model.older(chat, page),
             Outcome::Reading(answer) => model.reading(&answer),

@@ -142,7 +142,7 @@ fn unknown_frames_are_answered_by_their_range() {
     let mut story = open();
     let unknown = SkipReason::Unknown { req: 77 };
     assert_eq!(error(&story.skip(0x25, unknown)), (Code::Unsupported, 0, 0x25));
-    assert_eq!(error(&story.skip(0x54, unknown)), (Code::Unsupported, 77, 0x54));
+    assert_eq!(error(&story.skip(0x55, unknown)), (Code::Unsupported, 77, 0x55));
     assert_eq!(error(&story.skip(0x13, unknown)), (Code::Unsupported, 0, 0x13));
     assert!(story.skip(0x80, unknown).is_empty());
     assert!(story.skip(0xFE, unknown).is_empty());
@@ -358,6 +358,22 @@ fn outside_the_hours_only_copies_are_confirmed() {
     assert!(story.event(Event::BodyEnd).is_empty());
     story.send(To { nonce: 3, ..To::default() });
     assert!(matches!(story.event(start)[..], [Effect::OpenBody(_)]));
+}
+
+#[test]
+fn a_removal_is_a_change_that_waits_for_what_was_sent_before_it() {
+    let mut story = open();
+    story.send(Text { text: "oops" });
+    assert!(story.send(Delete { req: 4, chat: ROOM.0, seq: 9 }).is_empty());
+    story.session.handle_answered(1);
+    let effects = story.drain();
+    let removal = store::Delete { conn: ConnId(1), user: USER, req: 4, chat: ROOM, seq: 9 };
+    assert!(matches!(effects[..], [Effect::Submit(Op::Delete(delete))] if delete == removal), "{effects:?}");
+    assert!(!story.session.wants_input());
+    story.notice(Notice::Answered);
+    assert!(story.session.wants_input());
+    let effects = story.send(Delete { req: 0, chat: ROOM.0, seq: 9 });
+    assert_eq!(ends_with_error(&effects), (Code::Malformed, 0, kind::DELETE));
 }
 
 #[test]

@@ -123,3 +123,31 @@ fn whoever_is_banned_or_kicked_is_told_so_at_any_time() {
         other => panic!("{other:?}"),
     }
 }
+
+#[test]
+fn a_join_right_behind_hello_goes_to_the_store_with_the_login() {
+    let join = |req, room| Join { req, room, flags: 0 };
+    let mut story = story();
+    story.session.handle_event(story.now, Event::Frame(hello().into()));
+    for bad in [join(0, "tea"), join(1, "guest7")] {
+        assert!(!story.session.handle_first_room(&bad), "it is answered when its turn comes");
+    }
+    assert!(story.session.handle_first_room(&join(9, "tea")));
+    assert!(matches!(story.session.poll_effect(), Some(Effect::Greet(_))));
+    let first = login(story.drain()).first_room.unwrap();
+    assert_eq!((first.req, &*first.room), (9, "tea"));
+    assert!(!story.session.handle_first_room(&join(10, "tea")), "the login is on its way");
+    story.notice(Notice::Welcomed { user: USER, name: "ann".into() });
+    assert!(!story.session.wants_input(), "JOIN is a request like any other");
+    story.notice(Notice::Joined(ROOM));
+    story.notice(Notice::Answered);
+    assert!(story.session.wants_input());
+    assert_eq!(append(story.send(Text { text: "hi" })).target, Target::Current(Some(ROOM)));
+}
+
+#[test]
+fn a_join_waits_for_a_password_to_be_proven() {
+    let mut story = story();
+    story.session.handle_event(story.now, Event::Frame(with_password(1).into()));
+    assert!(!story.session.handle_first_room(&Join { req: 1, room: "tea", flags: 0 }));
+}

@@ -59,6 +59,14 @@ impl Holds {
         named.map(|()| hold)
     }
 
+    /// No row tells of this file any more. Whoever holds it decides about it, as if it had just come to be.
+    pub(super) fn free(&self, id: &MediaId, path: &PathBuf) {
+        match self.lock().get_mut(id) {
+            Some(holding) => (holding.is_new, holding.is_kept) = (true, false),
+            None => self.remove(path),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, HashMap<MediaId, Holding>> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -67,8 +75,10 @@ impl Holds {
     fn remove(&self, path: &PathBuf) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let gone = self.data.join(TMP).join(format!("gone-{number}"));
-        if let Err(e) = fs::rename(path, &gone) {
-            return log::warn!("media: {}: {e}; it stays without a message", path.display());
+        match fs::rename(path, &gone) {
+            Ok(()) => {}
+            Err(e) if e.kind() == io::ErrorKind::NotFound => return,
+            Err(e) => return log::warn!("media: {}: {e}; it stays without a message", path.display()),
         }
         let thread = thread::Builder::new().name("media-remove".to_owned());
         // Where there is no thread to be had, or no success, it goes at the next start.
@@ -77,6 +87,12 @@ impl Holds {
 }
 
 impl Hold {
+    /// Of which media.
+    #[must_use]
+    pub fn id(&self) -> MediaId {
+        self.id
+    }
+
     /// A row tells of the file now.
     pub fn keep(&self) {
         if let Some(holding) = self.holds.lock().get_mut(&self.id) {

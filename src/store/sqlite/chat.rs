@@ -117,6 +117,12 @@ pub(super) fn is_member(db: &Connection, user: UserId, chat: ChatId) -> rusqlite
     .exists(params![sql(chat.0), sql(user.0)])
 }
 
+/// Whether the user owns the group.
+pub(super) fn owns(db: &Connection, user: UserId, chat: ChatId) -> rusqlite::Result<bool> {
+    db.prepare_cached("SELECT 1 FROM members WHERE chat = ?1 AND user = ?2 AND role = 1")?
+        .exists(params![sql(chat.0), sql(user.0)])
+}
+
 /// The chat, for somebody who is in it. To others a room says so; all else does not exist.
 pub(super) fn admit(db: &Connection, user: UserId, chat: ChatId) -> Done<Head> {
     let head = head(db, chat)?.ok_or_else(no_chat)?;

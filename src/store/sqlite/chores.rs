@@ -5,10 +5,10 @@
 use super::bans;
 use super::chat::{MAX_SEQ, id_at, message_id, sql};
 use super::fault::Done;
-use super::index;
 use super::login::{GUEST_LIFE, TOKEN_LIFE};
 use super::membership::passing;
 use super::writer::Writer;
+use super::{index, row};
 use crate::id::{ChatId, Micros, UserId};
 use crate::store::{Chores, Committed, DueChores, Farewell};
 use rusqlite::{Connection, params};
@@ -113,13 +113,20 @@ impl Writer {
     fn delete_messages(&mut self, chat: ChatId, most: usize) -> Done<usize> {
         let indexed = index::indexed_seq(&self.db, chat)?.unwrap_or(0);
         index::forget(&self.db, chat, indexed, most as u64)?;
-        let deleted = self
+        let first = message_id(chat, 0);
+        let last: i64 = self
             .db
             .prepare_cached(
-                "DELETE FROM messages WHERE id IN
+                "SELECT coalesce(max(id), ?1) FROM
                      (SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)",
             )?
-            .execute(params![message_id(chat, 0), message_id(chat, MAX_SEQ), sql(most as u64)])?;
+            .query_row(params![first, message_id(chat, MAX_SEQ), sql(most as u64)], |row| row.get(0))?;
+        let media = row::media_refs(&self.db, first, last)?;
+        let deleted = self
+            .db
+            .prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
+            .execute(params![first, last])?;
+        self.free(&media)?;
         Ok(deleted)
     }
 

@@ -73,11 +73,7 @@ impl Writer {
         if self.cache.admit(&self.db, user, chat)?.kind != ChatKind::Group {
             return Err(Fault::new(Code::Forbidden, "this is no group: nobody is invited to it or removed"));
         }
-        let owns = self
-            .db
-            .prepare_cached("SELECT 1 FROM members WHERE chat = ?1 AND user = ?2 AND role = 1")?
-            .exists(params![sql(chat.0), sql(user.0)])?;
-        if owns {
+        if chat::owns(&self.db, user, chat)? {
             return Ok(());
         }
         Err(Fault::new(Code::Forbidden, "only the group's owner invites to it and removes from it"))

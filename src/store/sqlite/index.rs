@@ -190,6 +190,16 @@ pub(super) fn forget(db: &Connection, chat: ChatId, indexed: Seq, most: u64) -> 
     Ok(())
 }
 
+/// Takes the words of one message out of the index. To be called before its text goes, and only where it is in it.
+pub(super) fn forget_one(db: &Connection, message: i64) -> rusqlite::Result<()> {
+    db.prepare_cached(&format!(
+        "INSERT INTO words (words, rowid, body)
+         SELECT 'delete', id, {TEXT} FROM messages WHERE id = ?1 AND {TEXT} <> ''"
+    ))?
+    .execute(params![message])?;
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,13 +2,13 @@
 
 use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, sql};
 use super::fault::{Done, Fault};
-use super::index;
 use super::writer::Writer;
+use super::{index, removal, row};
 use crate::error::Refusal;
-use crate::id::{ChatId, Micros, UserId};
+use crate::id::{ChatId, MediaId, Micros, UserId};
 use crate::names;
 use crate::store::{ChatKind, Committed, Join, Joined, Leave, Left};
-use chatwire_codec::Code;
+use chatwire_codec::{Code, MediaKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
 
@@ -157,8 +157,9 @@ impl Writer {
         };
         let Some(end) = end(&self.db, user, chat, kind)? else { return Ok(None) };
         self.cache.left(user, chat);
-        if end == End::ChatDeleted {
+        if let End::ChatDeleted(media) = end {
             self.cache.deleted(chat, &names::key(&name));
+            self.free(&media)?;
         }
         let user_name = self.name_of(user)?;
         Ok(Some(Left { user, user_name, chat, room: name, at }))
@@ -187,8 +188,9 @@ impl Writer {
     }
 }
 
-/// Ends what guests of the last run were in: their connections ended with it.
-pub(super) fn end_of_all_guests(db: &Connection) -> rusqlite::Result<()> {
+/// Ends what guests of the last run were in: their connections ended with it. Gives the media whose files may go.
+pub(super) fn end_of_all_guests(db: &Connection) -> rusqlite::Result<Vec<MediaId>> {
+    let mut freed = Vec::new();
     let guests: Vec<UserId> = db
         .prepare(
             "SELECT DISTINCT m.user FROM members m JOIN users u ON u.id = m.user JOIN chats c ON c.id = m.chat
@@ -198,17 +200,19 @@ pub(super) fn end_of_all_guests(db: &Connection) -> rusqlite::Result<()> {
         .collect::<rusqlite::Result<_>>()?;
     for user in guests {
         for (chat, kind) in passing(db, user)? {
-            end(db, user, chat, kind)?;
+            if let Some(End::ChatDeleted(media)) = end(db, user, chat, kind)? {
+                freed.extend(removal::free(db, &media)?);
+            }
         }
     }
-    Ok(())
+    Ok(freed)
 }
 
 /// What came with the end of a membership.
-#[derive(PartialEq, Eq)]
 enum End {
     ChatStays,
-    ChatDeleted,
+    /// With its messages, which had this media.
+    ChatDeleted(Vec<(MediaKind, MediaId)>),
 }
 
 /// Ends a membership of a room or group and what depends on it. `None`: there was none.
@@ -221,12 +225,11 @@ fn end(db: &Connection, user: UserId, chat: ChatId, kind: ChatKind) -> rusqlite:
     if owned {
         hand_over(db, chat)?;
     }
-    let deleted = match kind {
-        ChatKind::Room => delete_unused_room(db, chat)?,
+    Ok(Some(match kind {
+        ChatKind::Room if delete_unused_room(db, chat)? => End::ChatDeleted(Vec::new()),
         ChatKind::Group => delete_empty_group(db, chat)?,
-        ChatKind::Home | ChatKind::Direct => false,
-    };
-    Ok(Some(if deleted { End::ChatDeleted } else { End::ChatStays }))
+        ChatKind::Room | ChatKind::Home | ChatKind::Direct => End::ChatStays,
+    }))
 }
 
 /// The longest-standing member owns the group now.
@@ -250,7 +253,7 @@ fn delete_unused_room(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
     Ok(deleted > 0)
 }
 
-fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<End> {
     let indexed = index::indexed_seq(db, chat)?.unwrap_or(0);
     let deleted = db
         .prepare_cached(
@@ -258,12 +261,13 @@ fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
         )?
         .execute(params![sql(chat.0)])?;
     if deleted == 0 {
-        return Ok(false);
+        return Ok(End::ChatStays);
     }
     index::forget(db, chat, indexed, MAX_SEQ)?;
+    let media = row::media_refs(db, message_id(chat, 0), message_id(chat, MAX_SEQ))?;
     db.prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
         .execute(params![message_id(chat, 0), message_id(chat, MAX_SEQ)])?;
-    Ok(true)
+    Ok(End::ChatDeleted(media))
 }
 
 /// The chats that a guest is in only while connected.

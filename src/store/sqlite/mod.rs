@@ -20,6 +20,7 @@ mod membership;
 mod open;
 mod position;
 mod query;
+mod removal;
 mod row;
 mod search;
 mod seat;
@@ -39,6 +40,7 @@ use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
 use crate::store::Consumer;
+use crate::store::media::MediaStore;
 use index::Backlog;
 use seat::Desk;
 use std::fs::File;
@@ -68,7 +70,7 @@ pub struct Options {
 
 /// The store on SQLite.
 ///
-/// Life: [`open`](Self::open), then [`start`](Self::start) with the consumer, then
+/// Life: [`open`](Self::open), [`frees`](Self::frees), then [`start`](Self::start) with the consumer, then
 /// [`close`](Self::close), or drop, which does the same. Ops that are submitted before the start wait for
 /// it; ops that are submitted after the close are lost, so stop whoever submits first.
 pub struct SqliteStore {
@@ -96,12 +98,13 @@ impl SqliteStore {
     pub fn open(options: Options) -> Result<SqliteStore, OpenError> {
         let lock = open::lock(&options.data)?;
         let path = open::database(&options.data);
-        let db = open::writer(&path, options.durability, &options.clock)?;
+        let (db, freed) = open::writer(&path, options.durability, &options.clock)?;
         let epoch = open::epoch(&db, &path)?;
         let readers = open::readers(&path, options.readers)?;
         let clock = Arc::clone(&options.clock);
         let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
-        let writer = Writer::new(db, options.clock, backlog);
+        let mut writer = Writer::new(db, options.clock, backlog);
+        writer.freed = freed;
         Ok(SqliteStore {
             desk: Arc::new(Desk::new()),
             readers,
@@ -110,6 +113,14 @@ impl SqliteStore {
             state: Mutex::new(State::Opened(Box::new(writer))),
             _lock: lock,
         })
+    }
+
+    /// Has the files of media go with the last message that refers to them. To be called before the start;
+    /// without it they stay.
+    pub fn frees(&self, files: Arc<MediaStore>) {
+        if let State::Opened(writer) = &mut *self.state() {
+            writer.files = Some(files);
+        }
     }
 
     /// Starts the writing thread, which hands what it commits to `consumer` and holds it until the close.

@@ -2,6 +2,7 @@
 
 use super::Clock;
 use crate::config::Durability;
+use crate::id::MediaId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
 use std::fs::{File, TryLockError};
 use std::io;
@@ -12,7 +13,8 @@ use std::time::Duration;
 /// What data has that is made now.
 const SCHEMA: &str = include_str!("../../../schema.sql");
 /// From each earlier version to the next, the first of them from version 1. Only ever appended to.
-const STEPS: &[&str] = &[include_str!("steps/2.sql"), include_str!("steps/3.sql")];
+const STEPS: &[&str] =
+    &[include_str!("steps/2.sql"), include_str!("steps/3.sql"), include_str!("steps/4.sql")];
 /// The version of [`SCHEMA`].
 const VERSION: usize = STEPS.len() + 1;
 
@@ -125,14 +127,18 @@ fn make_private(folder: &Path) -> io::Result<()> {
     builder.recursive(true).create(folder)
 }
 
-/// The connection that writes, on a database of the newest version.
-pub(super) fn writer(path: &Path, durability: Durability, clock: &Clock) -> Result<Connection, OpenError> {
+/// The connection that writes, on a database of the newest version; and the media whose files may go.
+pub(super) fn writer(
+    path: &Path,
+    durability: Durability,
+    clock: &Clock,
+) -> Result<(Connection, Vec<MediaId>), OpenError> {
     let mut db = Connection::open(path).map_err(sqlite(path))?;
     set_up(&db, WRITER_CACHE).map_err(sqlite(path))?;
     set_up_writer(&db, durability).map_err(sqlite(path))?;
     migrate(&mut db, path)?;
-    end_last_run(&mut db, clock()).map_err(sqlite(path))?;
-    Ok(db)
+    let freed = end_last_run(&mut db, clock()).map_err(sqlite(path))?;
+    Ok((db, freed))
 }
 
 /// A connection for the operator's commands, beside a server's or alone. Data of an older version is brought to
@@ -251,10 +257,11 @@ fn random_epoch() -> rusqlite::Result<i64> {
 }
 
 /// All connections ended with the process that they were connected to: at the latest now.
-fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<()> {
+fn end_last_run(db: &mut Connection, now: i64) -> rusqlite::Result<Vec<MediaId>> {
     let transaction = db.transaction_with_behavior(TransactionBehavior::Immediate)?;
-    super::membership::end_of_all_guests(&transaction)?;
+    let freed = super::membership::end_of_all_guests(&transaction)?;
     transaction
         .execute("UPDATE users SET last_seen = ?1 WHERE last_seen IS NULL AND kind <> 2", params![now])?;
-    transaction.commit()
+    transaction.commit()?;
+    Ok(freed)
 }

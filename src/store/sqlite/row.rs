@@ -133,12 +133,22 @@ pub(super) fn media(row: &Row<'_>) -> rusqlite::Result<Media> {
 /// The digest and kind of the message's first media.
 pub(super) fn first_media(db: &Connection, message: i64) -> rusqlite::Result<Option<(MediaKind, MediaId)>> {
     db.prepare_cached("SELECT kind, media FROM media_refs WHERE message = ?1 AND part = 0")?
-        .query_row(params![message], |row| {
-            let number: u8 = row.get(0)?;
-            let kind = kind(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))?;
-            Ok((kind, MediaId(row.get(1)?)))
-        })
+        .query_row(params![message], media_ref)
         .optional()
+}
+
+/// All media of these messages, by the first id and the last.
+pub(super) fn media_refs(db: &Connection, from: i64, to: i64) -> rusqlite::Result<Vec<(MediaKind, MediaId)>> {
+    db.prepare_cached("SELECT DISTINCT kind, media FROM media_refs WHERE message BETWEEN ?1 AND ?2")?
+        .query_map(params![from, to], media_ref)?
+        .collect()
+}
+
+/// Columns: kind, media.
+fn media_ref(row: &Row<'_>) -> rusqlite::Result<(MediaKind, MediaId)> {
+    let number: u8 = row.get(0)?;
+    let kind = kind(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))?;
+    Ok((kind, MediaId(row.get(1)?)))
 }
 
 fn media_of(db: &Connection, message: i64) -> rusqlite::Result<Vec<Arc<Media>>> {

@@ -8,6 +8,7 @@ mod groups;
 mod login;
 mod positions;
 mod query;
+mod removal;
 mod rooms;
 mod search;
 mod versions;
@@ -182,7 +183,8 @@ impl Rig {
     }
 
     fn login(&mut self, who: Who, device: &str, token: u8) -> Result<LoggedIn, Refusal> {
-        let login = Login { conn: CONN, who, device: device.into(), new_token: [token; 32] };
+        let login =
+            Login { conn: CONN, who, device: device.into(), new_token: [token; 32], first_room: None };
         match self.ask(Op::Login(login)) {
             Committed::Login(CONN, done) => {
                 let given = done.as_ref().ok().filter(|login| login.token_given);
@@ -202,7 +204,13 @@ impl Rig {
     /// A login of a guest who has logged in before.
     fn come_back(&self, name: &str) {
         let who = self.token(token_of(name));
-        self.store.submit(Op::Login(Login { conn: CONN, who, device: "phone".into(), new_token: [0; 32] }));
+        self.store.submit(Op::Login(Login {
+            conn: CONN,
+            who,
+            device: "phone".into(),
+            new_token: [0; 32],
+            first_room: None,
+        }));
     }
 
     /// A guest who chose this name.

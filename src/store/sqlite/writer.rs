@@ -1,6 +1,6 @@
 //! The one that writes: takes what waited, carries it out in one transaction, commits once, and hands on what
 //! came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::group`], [`super::position`] and [`super::chores`].
+//! [`super::group`], [`super::position`], [`super::removal`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -12,10 +12,11 @@ use super::chat;
 use super::fault::{self, Done, Fault};
 use super::index::Backlog;
 use crate::error::Refusal;
-use crate::id::{Micros, UserId};
-use crate::store::media::Hold;
+use crate::id::{MediaId, Micros, UserId};
+use crate::store::media::{Hold, MediaStore};
 use crate::store::{
-    Append, Appended, Chores, Committed, Consumer, Content, Login, Op, Outcome, Sync, Synced, Who,
+    Append, Appended, Chores, Committed, Consumer, Content, FirstRoom, Join, Login, Op, Outcome, Sync,
+    Synced, Who, storage_full,
 };
 use chatwire_codec::Code;
 use rusqlite::Connection;
@@ -37,8 +38,12 @@ pub(super) struct Writer {
     clock: Clock,
     /// Why the running transaction must not be committed.
     doomed: Option<Refusal>,
-    /// The files of the media in the running transaction, and whether their messages are in it.
-    pub(super) holds: Vec<(Box<Hold>, bool)>,
+    /// The files that came with messages of the running transaction, stored or refused.
+    pub(super) holds: Vec<Hold>,
+    /// Media whose rows the running transaction has deleted.
+    pub(super) freed: Vec<MediaId>,
+    /// Where the files are.
+    pub(super) files: Option<Arc<MediaStore>>,
     /// The last transaction failed: say once when it begins and once when it is over.
     failing: bool,
     /// Whose departure was undone or could not be written. No more than were ever online at once.
@@ -69,7 +74,8 @@ enum Read {
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        Writer { db, cache, clock, doomed: None, holds: Vec::new(), failing: false, unfinished, backlog }
+        let (holds, freed, files) = (Vec::new(), Vec::new(), None);
+        Writer { db, cache, clock, doomed: None, holds, freed, files, failing: false, unfinished, backlog }
     }
 
     /// Carries out all these ops, and hands on what came of them.
@@ -149,6 +155,7 @@ impl Writer {
         }
         self.cache.clear();
         self.holds.clear();
+        self.freed.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal);
         for (place, read) in std::mem::take(&mut batch.reads) {
@@ -174,10 +181,11 @@ impl Writer {
         while batch.committed.len() < BATCH_OPS && bytes < BATCH_BYTES {
             let Some(op) = ops.next() else { break };
             bytes += weight(&op);
+            let place = batch.committed.len();
             self.apply(op, batch);
             let doomed = self.doomed.take();
             if batch.first_write.is_none() && (doomed.is_some() || self.db.total_changes() != before) {
-                batch.first_write = Some(batch.committed.len() - 1);
+                batch.first_write = Some(place);
             }
             if let Some(refusal) = doomed {
                 return Err(refusal);
@@ -189,7 +197,7 @@ impl Writer {
         if batch.first_write.is_some() {
             log::debug!("store: committed {} ops", batch.committed.len());
         }
-        self.holds.drain(..).filter(|(_, is_stored)| *is_stored).for_each(|(hold, _)| hold.keep());
+        self.settle_files();
         self.worked(batch.first_write.is_some());
         Ok(())
     }
@@ -201,26 +209,40 @@ impl Writer {
                 batch.reads.push((batch.committed.len(), Read::Sync(sync)));
                 self.sync(sync)
             }
-            Op::Login(login) => {
-                let committed = self.login(&login);
-                batch.may_read(login);
-                committed
-            }
+            Op::Login(login) => return self.arrive(login, batch),
             Op::Join(join) => self.join(&join),
             Op::Leave(leave) => self.leave(&leave),
             Op::Create(create) => self.create(&create),
             Op::Invite(invite) => self.invite(&invite),
             Op::Remove(remove) => self.remove(&remove),
             Op::Read(read) => self.read(read),
+            Op::Delete(delete) => self.delete(delete),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
         };
-        if let Committed::Login(_, Ok(login)) = &committed {
-            batch.arrived.insert(login.user);
-        }
         batch.committed.push(committed);
+    }
+
+    /// A login, and the JOIN that came with it.
+    fn arrive(&mut self, mut login: Login, batch: &mut Batch) {
+        let first = login.first_room.take();
+        let (conn, committed) = (login.conn, self.login(&login));
+        let user = match &committed {
+            Committed::Login(_, Ok(login)) => Some(login.user),
+            _ => None,
+        };
+        batch.arrived.extend(user);
+        batch.may_read(login);
+        batch.committed.push(committed);
+        if let Some(FirstRoom { req, room }) = first {
+            batch.committed.push(match user {
+                Some(user) => self.join(&Join { conn, user, req, room, leave: None }),
+                // Should the login be asked for again and succeed, the JOIN has still failed.
+                None => Committed::Join(conn, req, Err(storage_full())),
+            });
+        }
     }
 
     fn sync(&mut self, sync: Sync) -> Committed {
@@ -310,12 +332,18 @@ impl Batch {
         self.first_write = Some(0);
         for op in ops.take(BATCH_OPS) {
             let committed = untried(&op);
+            let mut first = None;
             match op {
                 Op::Sync(sync) => self.reads.push((self.committed.len(), Read::Sync(sync))),
-                Op::Login(login) => self.may_read(login),
+                Op::Login(mut login) => {
+                    first = login.first_room.take().map(|first| (login.conn, first.req));
+                    self.may_read(login);
+                }
                 _ => {}
             }
             self.committed.push(committed);
+            self.committed
+                .extend(first.map(|(conn, req)| Committed::Join(conn, req, Err(Refusal::internal()))));
         }
     }
 
@@ -345,6 +373,7 @@ impl Committed {
             Committed::Create(_, _, done) => *done = Err(refusal),
             Committed::Invite(_, _, done) => *done = Err(refusal),
             Committed::Read(_, _, done) => *done = Err(refusal),
+            Committed::Delete(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
             Committed::Used => {}
@@ -367,6 +396,7 @@ fn untried(op: &Op) -> Committed {
         Op::Invite(invite) => Committed::Invite(invite.conn, invite.req, Err(refusal)),
         Op::Remove(remove) => Committed::Remove(remove.conn, remove.req, Err(refusal)),
         Op::Read(read) => Committed::Read(read.conn, read.req, Err(refusal)),
+        Op::Delete(delete) => Committed::Delete(delete.conn, delete.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,

@@ -1,6 +1,7 @@
 //! What goes wrong outside the rules: the folder, the version, the disk.
 
 use super::*;
+use crate::store::FirstRoom;
 use crate::store::sqlite::{OpenError, State};
 
 #[test]
@@ -260,7 +261,7 @@ fn a_full_disk_locks_nobody_out_who_has_been_here() {
     let ann = rig.guest("ann");
     let rig = rig.reopen_unstarted();
     let other = fill(&rig);
-    needs_room(&other, "UPDATE ON tokens");
+    needs_room(&other, "UPDATE ON users");
     rig.start();
     let mut rig = rig;
     let back = rig.login(rig.token(token_of("ann")), "phone", 2).unwrap();
@@ -277,13 +278,19 @@ fn a_login_stands_though_the_disk_has_no_room_for_what_came_with_it() {
     let mut rig = rig.reopen_unstarted();
     fill(&rig);
     rig.store.submit(Op::Append(said(ann, all(), 0, "small")));
-    rig.come_back("ann");
+    let first_room = Some(FirstRoom { req: REQ, room: "tea".into() });
+    let (who, device) = (rig.token(token_of("ann")), "phone".into());
+    rig.store.submit(Op::Login(Login { conn: CONN, who, device, new_token: [0; 32], first_room }));
     rig.store.submit(Op::Append(said(ann, all(), 0, &"x".repeat(60_000))));
     rig.start();
     assert_eq!(code(rig.outcome()), Code::StorageFull, "it was undone with the large one");
     match rig.next() {
         Committed::Login(_, done) => assert_eq!(done.unwrap().chats[0].last_seq, 0),
         other => panic!("{other:?}"),
+    }
+    match rig.next() {
+        Committed::Join(CONN, REQ, Err(refusal)) => assert_eq!(refusal.code, Code::StorageFull),
+        other => panic!("not a refused join: {other:?}"),
     }
     assert_eq!(code(rig.outcome()), Code::StorageFull);
 }

@@ -1,7 +1,7 @@
 //! Guests, tokens, and the life of both.
 
 use super::*;
-use crate::store::{ChatHead, ChatKind};
+use crate::store::{ChatHead, ChatKind, FirstRoom};
 
 fn guest() -> Who {
     Who::Guest { name: None }
@@ -97,4 +97,30 @@ fn a_missing_home_is_made_at_the_login() {
     let back = rig.login(rig.token(1), "phone", 2).unwrap();
     assert!(back.home > ann.home);
     assert!(back.chats.iter().any(|head| head.chat == back.home));
+}
+
+#[test]
+fn a_room_that_comes_with_a_login_is_joined_with_it_or_not_at_all() {
+    let mut rig = Rig::new();
+    let bring = |rig: &mut Rig, who| {
+        let first_room = Some(FirstRoom { req: REQ, room: "tea".into() });
+        let login = Login { conn: CONN, who, device: "phone".into(), new_token: [1; 32], first_room };
+        let login = rig.ask(Op::Login(login));
+        (login, rig.next())
+    };
+    let (login, joined) = bring(&mut rig, guest());
+    let (Committed::Login(CONN, Ok(ann)), Committed::Join(CONN, REQ, Ok(joined))) = (login, joined) else {
+        panic!("refused")
+    };
+    assert_eq!(
+        (joined.user, &joined.user_name, joined.created, joined.is_new),
+        (ann.user, &ann.name, true, true)
+    );
+    assert_eq!(rig.say(ann.user, room("tea"), "hi").chat, joined.chat);
+    let nobody = rig.token(9);
+    let outcome = bring(&mut rig, nobody);
+    assert!(
+        matches!(outcome, (Committed::Login(_, Err(_)), Committed::Join(CONN, REQ, Err(_)))),
+        "{outcome:?}"
+    );
 }

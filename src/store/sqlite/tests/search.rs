@@ -4,15 +4,15 @@ use super::*;
 use crate::store::{Found, Search};
 
 /// More than a step of the index, so that the writer does at least one by itself.
-const A_STEP: usize = 300;
+pub(super) const A_STEP: usize = 300;
 
-fn wanted(query: &str) -> Search {
+pub(super) fn wanted(query: &str) -> Search {
     let before = (0, ChatId(0), 0);
     Search { chat: None, query: query.into(), before, limit: 200, max_bytes: 1 << 20 }
 }
 
 impl Rig {
-    fn find(&self, user: UserId, wanted: &Search) -> Found {
+    pub(super) fn find(&self, user: UserId, wanted: &Search) -> Found {
         self.store.search(user, wanted).unwrap()
     }
 
@@ -22,7 +22,7 @@ impl Rig {
     }
 
     /// Rows in the index that have this word.
-    fn indexed(&self, word: &str) -> i64 {
+    pub(super) fn indexed(&self, word: &str) -> i64 {
         let count = "SELECT count(*) FROM words WHERE words MATCH ?1";
         self.other().query_row(count, [word], |row| row.get(0)).unwrap()
     }
@@ -35,7 +35,7 @@ impl Rig {
     }
 
     /// Fills the chat until what was in it before is in the index.
-    fn push_into_the_index(&mut self, user: UserId, target: &Target) {
+    pub(super) fn push_into_the_index(&mut self, user: UserId, target: &Target) {
         for _ in 0..A_STEP {
             self.say(user, target.clone(), "filler");
         }
