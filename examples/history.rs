@@ -4,11 +4,16 @@
 //!
 //! You will see a line a message, the oldest first: `2026-01-31 09:30:00  ann: good morning`, in UTC. Joining
 //! is what lets you read, so members see you come and go.
-#![allow(clippy::print_stdout, reason = "an example talks")]
+#![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks")]
+
+#[path = "shared/tls.rs"]
+mod tls;
 
 use chatwire_client::{Client, Content, Error, Message, Options};
 use chrono::DateTime;
 use clap::Parser;
+use std::process::ExitCode;
+use tls::TlsArguments;
 
 /// Prints the last messages of a room.
 #[derive(Parser)]
@@ -21,12 +26,24 @@ struct Arguments {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:8000")]
     addr: String,
+    #[command(flatten)]
+    tls: TlsArguments,
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
-    let (client, _) = Client::connect(&arguments.addr, Options { live: false, ..Options::default() }).await?;
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("history: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Error> {
+    let options = Options { live: false, tls: arguments.tls.tls()?, ..Options::default() };
+    let (client, _) = Client::connect(&arguments.addr, options).await?;
     let read = read(&client, &arguments.room, arguments.last).await;
     client.bye().await?;
     for message in read? {

@@ -8,6 +8,9 @@
 //! assistant.
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "an example talks")]
 
+#[path = "shared/tls.rs"]
+mod tls;
+
 use chatwire_client::{
     Error, MemoryStorage, News, NewsFeed, Options, Outgoing, OutgoingFile, Setup, State, Steady, Target,
     frame,
@@ -16,6 +19,8 @@ use chrono::DateTime;
 use clap::Parser;
 use indicatif::{ProgressBar, ProgressStyle};
 use std::path::PathBuf;
+use std::process::ExitCode;
+use tls::TlsArguments;
 
 /// Sends one text or one file.
 #[derive(Parser)]
@@ -23,6 +28,8 @@ struct Arguments {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:8000")]
     addr: String,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// Your name; without one the server gives you one.
     #[arg(long, default_value = "")]
     name: String,
@@ -37,11 +44,26 @@ struct Arguments {
 }
 
 #[tokio::main]
-async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let arguments = Arguments::parse();
+async fn main() -> ExitCode {
+    match run(Arguments::parse()).await {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("send: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(arguments: Arguments) -> Result<(), Error> {
     let timezone = iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
     // Only the answers are wanted: no live messages, and nobody to take events.
-    let options = Options { timezone, name: arguments.name.clone(), live: false, ..Options::default() };
+    let options = Options {
+        timezone,
+        name: arguments.name.clone(),
+        live: false,
+        tls: arguments.tls.tls()?,
+        ..Options::default()
+    };
     let setup = Setup::new(&arguments.addr, options, MemoryStorage::default());
     let (steady, news) = Steady::start(setup).await?;
     let bar = ProgressBar::new(0).with_style(

@@ -7,8 +7,10 @@
 use crate::clock;
 use crate::error::Refusal;
 use crate::policy::failures::Failures;
+use crate::policy::newcomers::Newcomer;
 use crate::session::{Claim, Proven};
 use crate::store::Store;
+use crate::warden::Warden;
 use argon2::password_hash::phc::PasswordHash;
 use argon2::{Argon2, PasswordHasher, PasswordVerifier};
 use chatwire_codec::Code;
@@ -33,6 +35,7 @@ const NOBODYS: &str = "$argon2id$v=19$m=19456,t=2,p=1$/feMAj7UDTo8Cv7Zzo55Zg$\
 /// See the module.
 pub struct Auth {
     store: Arc<dyn Store>,
+    warden: Arc<Warden>,
     /// How many more passwords may be hashed now.
     turns: Arc<Semaphore>,
     /// How many more may wait for that.
@@ -43,10 +46,10 @@ pub struct Auth {
 impl Auth {
     /// Nobody has failed yet.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
+    pub fn new(store: Arc<dyn Store>, warden: Arc<Warden>) -> Self {
         let processors = available_parallelism().map_or(1, NonZero::get);
         let turns = Arc::new(Semaphore::new((processors / 2).clamp(1, HASHES_AT_ONCE)));
-        Auth { store, turns, waiting: Semaphore::new(WAITING), failures: Mutex::default() }
+        Auth { store, warden, turns, waiting: Semaphore::new(WAITING), failures: Mutex::default() }
     }
 
     /// Finds what a claim from this address is worth.
@@ -88,6 +91,7 @@ impl Auth {
         self.admit(address)?;
         let account = self.store.account(&claim.key)?;
         if account.is_none() && claim.registers {
+            self.warden.admit_newcomer(Newcomer::Registration, address)?;
             return Ok(Proven::New(hash(&claim.password.0)?));
         }
         let known = account.and_then(|account| Some((account.user, account.password?)));
@@ -139,9 +143,7 @@ fn is_of(password: &str, hash: &str) -> bool {
 
 fn limited(wait: std::time::Duration) -> Refusal {
     let text = "too many logins from this address have failed; try again later";
-    // Rounded up: whoever waits so long has waited long enough.
-    let retry_ms = u32::try_from(wait.as_millis() + 1).unwrap_or(u32::MAX);
-    Refusal { retry_ms, ..Refusal::new(Code::RateLimited, text) }
+    Refusal::too_early(Code::RateLimited, text, wait)
 }
 
 fn busy() -> Refusal {
@@ -170,7 +172,9 @@ mod tests {
         let clock: crate::store::sqlite::Clock = Arc::new(clock::wall);
         Admin::open_or_make(&data, clock.clone()).unwrap().add_user("Ann", &hash("secret").unwrap()).unwrap();
         let options = Options { data, durability: Durability::Normal, readers: 4, clock };
-        (Arc::new(Auth::new(Arc::new(SqliteStore::open(options).unwrap()))), dir)
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let warden = Arc::new(Warden::new(store.clone()).unwrap());
+        (Arc::new(Auth::new(store, warden)), dir)
     }
 
     fn claim(key: &str, password: &str, registers: bool) -> Claim {

@@ -1,6 +1,6 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
-use crate::commands::{BanCommand, UserCommand};
+use crate::commands::{BanCommand, CertCommand, UserCommand};
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -24,6 +24,8 @@ enum With {
     Serve(Wishes),
     /// Print every setting that is in force and where it came from, as TOML.
     Config(Wishes),
+    /// Make a certificate and its key, to try TLS with.
+    Cert(CertCommand),
     /// Add, list, disable and delete users, on a server that is running too.
     User {
         #[command(subcommand)]
@@ -47,6 +49,8 @@ pub(crate) enum Command {
     Serve,
     /// Print the settings.
     Config,
+    /// Make a certificate.
+    Cert(CertCommand),
     /// Something with users.
     User(UserCommand),
     /// Something with bans.
@@ -90,6 +94,7 @@ impl Cli {
             None => (Command::Serve, self.wishes.into_sources()),
             Some(With::Serve(wishes)) => (Command::Serve, wishes.into_sources()),
             Some(With::Config(wishes)) => (Command::Config, wishes.into_sources()),
+            Some(With::Cert(command)) => (Command::Cert(command), Sources::default()),
             Some(With::User { command, folder }) => (Command::User(command), folder.into_sources()),
             Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
         }

@@ -41,7 +41,7 @@ pub use serve::{Serve, close};
 use std::future::Future;
 use std::net::SocketAddr;
 use std::pin::Pin;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
@@ -72,8 +72,8 @@ pub struct Shared {
     pub auth: Arc<Auth>,
     /// Who knows whom not to let in.
     pub warden: Arc<Warden>,
-    /// What sessions go by.
-    pub rules: Arc<Rules>,
+    /// What sessions go by from now on. Whoever changes it tells the hub, and thereby those that are there.
+    pub rules: RwLock<Arc<Rules>>,
     /// How quickly requests are answered that only read.
     pub reading: Reading,
     /// What the decoder goes by.
@@ -144,8 +144,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn new(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant) -> Self {
         let link = login::enter(&shared, origin);
         log::debug!("connection {}: from {}", link.id, origin.address);
+        // Behind the entry: who changes the rules tells those who have entered.
+        let rules = shared.rules.read().unwrap_or_else(PoisonError::into_inner).clone();
         Connection {
-            session: Session::new(shared.rules.clone(), link.id, origin.is_private, accepted),
+            session: Session::new(rules, link.id, origin.is_private, accepted),
             decoder: Decoder::server(shared.limits),
             member: Member { shared, link },
             stream,
@@ -286,6 +288,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 append.hold = self.hold.take();
                 append.permit
             }
+            Op::Login(login) => match self.admit_login(login) {
+                Ok(()) => return self.bring(op),
+                Err(why) => return self.member.link.outbox.notify(Notice::LoginRefused(why)),
+            },
             _ => return self.bring(op),
         };
         if self.member.shared.permits.try_take(cost) {

@@ -3,6 +3,7 @@
 use chatwire_codec::Code;
 use std::borrow::Cow;
 use std::fmt;
+use std::time::Duration;
 
 /// Why something was not done: a code for the client, a sentence for its user.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -19,6 +20,12 @@ impl Refusal {
     /// A refusal without a time to try again.
     pub fn new(code: Code, text: impl Into<Cow<'static, str>>) -> Self {
         Refusal { code, text: text.into(), retry_ms: 0 }
+    }
+
+    /// A refusal of what may be tried again in so long. Rounded up: whoever waits so long has waited long enough.
+    pub fn too_early(code: Code, text: impl Into<Cow<'static, str>>, by: Duration) -> Self {
+        let retry_ms = u32::try_from(by.as_millis() + 1).unwrap_or(u32::MAX);
+        Refusal { retry_ms, ..Refusal::new(code, text) }
     }
 
     /// The server's own fault. Its cause is for the log, not for the client.

@@ -35,7 +35,7 @@ use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
 use presence::Told;
 use std::net::IpAddr;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 
 /// A connection as the others see it. The connection's task and the hub hold it; its end is [`Hub::leave`].
@@ -123,8 +123,6 @@ pub struct Greeting {
     pub max_text: u32,
     /// Bytes.
     pub max_media: u32,
-    /// Connections at once of one user; 0: no limit.
-    pub connections_per_user: usize,
 }
 
 /// Who hears of the messages in home chats.
@@ -140,6 +138,8 @@ pub struct Hub {
     permits: Permits,
     assistant: Option<Arc<dyn Listener>>,
     now: fn() -> Micros,
+    /// At once; 0: no limit.
+    connections_per_user: AtomicUsize,
     next_conn: AtomicU64,
     next_round: AtomicU64,
     budget: Arc<Budget>,
@@ -178,6 +178,7 @@ impl Hub {
             permits,
             assistant,
             now,
+            connections_per_user: AtomicUsize::new(0),
             next_conn: AtomicU64::new(1),
             next_round: AtomicU64::new(1),
             budget: Arc::default(),
@@ -385,7 +386,7 @@ impl Hub {
             return self.never_came(login.user);
         }
         let links = directory.users.entry(login.user).or_default();
-        let limit = self.greeting.connections_per_user;
+        let limit = self.connections_per_user.load(Ordering::Relaxed);
         if limit > 0 && links.len() >= limit {
             let text = format!("this user has {limit} connections already; close one of them first");
             return link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));

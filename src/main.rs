@@ -1,4 +1,4 @@
-//! The command line: `chatwire serve`, `chatwire config`, and the operator's `chatwire user` and `chatwire ban`.
+//! The command line: `chatwire serve`, `chatwire config`, `chatwire cert`, and the operator's `chatwire user` and `chatwire ban`.
 
 mod cli;
 mod commands;
@@ -27,8 +27,9 @@ fn main() -> ExitCode {
         Err(error) => return fail(&error, BAD_SETTINGS),
     };
     match command {
-        Command::Serve => finish(server::run(&loaded.config)),
+        Command::Serve => finish(server::run(&sources, &loaded.config)),
         Command::Config => finish(std::io::stdout().write_all(loaded.to_toml().as_bytes())),
+        Command::Cert(command) => finish(command.run()),
         Command::User(command) => finish(command.run(&loaded.config.data)),
         Command::Ban(command) => finish(command.run(&loaded.config.data)),
     }

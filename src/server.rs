@@ -1,41 +1,47 @@
 //! Builds the parts, joins them, and stops them in order.
 
+mod descriptors;
+mod doors;
+mod reload;
+mod systemd;
+#[cfg(test)]
+mod tests;
+
 use crate::assistant::{Builtin, Desk, Echo};
 use crate::auth::Auth;
 use crate::clock;
-use crate::config::{AssistantKind, Config};
+use crate::config::{AssistantKind, Config, Sources};
 use crate::connection::{Reading, Shared};
 use crate::hub::{Greeting, Hub, Listener};
-use crate::listener::{self, Door};
+use crate::listener::{self, Entrance};
 use crate::permits::Permits;
+use crate::places::Places;
 use crate::quota::Quota;
-use crate::session::Rules;
 use crate::store::Store;
 use crate::store::media::MediaStore;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
+use crate::tls;
 use crate::uploads::Uploads;
 use crate::warden::Warden;
 use chatwire_codec::Limits;
-use std::io::{self, Write};
+use doors::Handed;
+use reload::InForce;
+use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, RwLock};
 use std::time::Duration;
-use tokio::net::{TcpListener, TcpSocket};
-use tokio::signal::unix::{SignalKind, signal};
-use tokio_util::sync::CancellationToken;
-use tokio_util::task::{AbortOnDropHandle, TaskTracker};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio_util::task::AbortOnDropHandle;
 
-/// Descriptors for what is no connection: the database, files of media, those who wait at the door.
-const SPARE_DESCRIPTORS: u64 = 512;
 /// Jobs on the disk that run at once: each holds a page or a piece of a file in memory.
 const DISK_THREADS: usize = 64;
 /// Connections to the database that read.
 const READERS: u32 = 8;
-/// Connections that the system keeps until they are accepted. Of those that find no room each tries again a
-/// second later, so it is as long as systems allow: all clients of a server come back at once when it restarts.
-const BACKLOG: u32 = 4096;
-/// How long the connections have to end when the server stops.
-const DRAIN: Duration = Duration::from_secs(8);
+/// How long the connections have to end when the server stops. Within three seconds each has been told all that it
+/// will be (`session`); the rest is for clients to close.
+const DRAIN: Duration = Duration::from_secs(4);
+/// How long jobs on the disk have to end after that.
+const LAST_JOBS: Duration = Duration::from_millis(500);
 
 /// Why the server could not serve.
 #[derive(Debug, thiserror::Error)]
@@ -52,16 +58,30 @@ pub enum Error {
     /// The address cannot be listened on.
     #[error("cannot listen on {0}: {1}")]
     Listen(SocketAddr, io::Error),
+    /// A socket that was handed over is none that can be used.
+    #[error("the socket number {0} of those that were handed over (LISTEN_FDS) cannot be used: {1}")]
+    Handed(usize, io::Error),
+    /// Nobody could come in.
+    #[error("no door is open: set listen.tcp or listen.tls")]
+    NoDoor,
+    /// A socket for TLS was handed over, and there is nothing to encrypt with.
+    #[error("a socket named tls was handed over, and tls.cert and tls.key are not set")]
+    NoKeys,
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] tls::Error),
     /// The system denies something that every process may have.
     #[error("the system refused: {0}")]
     System(#[from] io::Error),
 }
 
-/// Serves until SIGTERM or Ctrl-C, then ends what is under way. A second signal ends the process at once.
+/// Serves until SIGTERM or Ctrl-C, then ends what is under way. A second signal ends the process at once. SIGHUP has
+/// the settings read again from `sources`.
 ///
 /// # Errors
 /// If it cannot begin.
-pub fn run(config: &Config) -> Result<(), Error> {
+pub fn run(sources: &Sources, config: &Config) -> Result<(), Error> {
+    let handed = doors::handed()?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .max_blocking_threads(DISK_THREADS)
@@ -72,72 +92,96 @@ pub fn run(config: &Config) -> Result<(), Error> {
         readers: READERS,
         clock: Arc::new(clock::wall),
     })?);
-    let result = runtime.block_on(serve(config, store.clone()));
-    // Jobs on the disk may still hold the store; they end with the runtime.
-    runtime.shutdown_timeout(DRAIN);
+    let result = runtime.block_on(serve(sources, config, handed, store.clone()));
+    // Connections that are left, and jobs on the disk, may still hold the store; they end with the runtime.
+    runtime.shutdown_timeout(LAST_JOBS);
     store.close();
-    if result.is_ok() {
-        log::info!("stopped");
-    }
-    result
+    result.inspect(|()| log::info!("stopped"))
 }
 
-async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let address = config.listen_tcp;
-    let socket = listen(address).map_err(|e| Error::Listen(address, e))?;
+async fn serve(
+    sources: &Sources,
+    config: &Config,
+    handed: Handed,
+    store: Arc<SqliteStore>,
+) -> Result<(), Error> {
+    let mut signals = Signals::new()?;
+    let keys = reload::keys(config).transpose()?.map(Arc::new);
+    let doors = doors::open(config, handed, keys.as_ref())?;
     let shared = Arc::new(join(config, &store)?);
+    let shares = descriptors::share(config.limits.connections);
+    let places = Places::new(reload::bounds(config, shares));
+    let entrance =
+        Arc::new(Entrance::new(shared.clone(), places, reload::door_rules(config), shares.turned_away));
+    let mut in_force = InForce::new(sources.clone(), config.clone(), keys, entrance.clone());
+    in_force.apply(shares);
 
-    let (tasks, stop) = (TaskTracker::new(), CancellationToken::new());
-    let door = Door::new(places(config.limits.connections), config.limits.wait);
     log::info!("the data is in {}", config.data.display());
-    announce(&socket)?;
-    let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
-    let accepting = tokio::spawn(accepting);
+    doors::announce(&doors)?;
+    let accepting: Vec<_> =
+        doors.into_iter().map(|door| tokio::spawn(listener::accept(door, entrance.clone()))).collect();
     let walking = AbortOnDropHandle::new(tokio::spawn(
         shared.warden.clone().walk(shared.hub.clone(), shared.uploads.clone()),
     ));
-
-    tokio::select! {
-        _ = terminate.recv() => {}
-        result = tokio::signal::ctrl_c() => result?,
+    systemd::ready("serving");
+    while signals.wants_reload().await {
+        systemd::reloading();
+        systemd::ready(in_force.reload());
     }
-    stop.cancel();
-    // It has no other way to end than the one that it was just shown.
-    let _ = accepting.await;
+
+    systemd::stopping();
+    entrance.stop.cancel();
+    for accepting in accepting {
+        // It has no other way to end than the one that it was just shown.
+        let _ = accepting.await;
+    }
     drop(walking);
-    tasks.close();
+    entrance.tasks.close();
     let open = shared.hub.shut_down();
     log::info!("stopping; {open} connections are open");
     tokio::select! {
-        () = tasks.wait() => {}
-        () = tokio::time::sleep(DRAIN) => log::warn!("{} connections did not end in time", tasks.len()),
-        _ = terminate.recv() => log::warn!("stopped by a second signal"),
-        _ = tokio::signal::ctrl_c() => log::warn!("stopped by a second signal"),
+        () = entrance.tasks.wait() => {}
+        () = tokio::time::sleep(DRAIN) => {
+            log::warn!("{} connections did not end in time", entrance.tasks.len());
+        }
+        () = signals.ends() => log::warn!("stopped by a second signal"),
     }
     Ok(())
 }
 
-/// Binds a door, as `TcpListener::bind` does, but for the length of its queue.
-fn listen(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
-    socket.set_reuseaddr(true)?;
-    socket.bind(address)?;
-    socket.listen(BACKLOG)
+/// What the system tells the server.
+struct Signals {
+    terminate: Signal,
+    interrupt: Signal,
+    hangup: Signal,
 }
 
-/// As many connections as are wished for, if the system has a descriptor for each.
-fn places(wished: usize) -> usize {
-    let wanted = wished as u64 + SPARE_DESCRIPTORS;
-    let allowed = rlimit::increase_nofile_limit(wanted).unwrap_or(u64::MAX);
-    let places = usize::try_from(allowed.saturating_sub(SPARE_DESCRIPTORS)).unwrap_or(usize::MAX).max(1);
-    if places < wished {
-        log::warn!(
-            "limits.connections is {wished}, but the system allows {allowed} open files: at most {places} \
-             connections are served; raise the limit (ulimit -n, LimitNOFILE) or lower the setting"
-        );
+impl Signals {
+    fn new() -> io::Result<Self> {
+        Ok(Signals {
+            terminate: signal(SignalKind::terminate())?,
+            interrupt: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
-    places.min(wished)
+
+    /// SIGTERM, or Ctrl-C.
+    async fn ends(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    /// SIGHUP; false when it is time to end.
+    async fn wants_reload(&mut self) -> bool {
+        tokio::select! {
+            biased;
+            _ = self.terminate.recv() => false,
+            _ = self.interrupt.recv() => false,
+            _ = self.hangup.recv() => true,
+        }
+    }
 }
 
 /// Gives each part what it needs of the others.
@@ -149,7 +193,6 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         heartbeat: whole_secs(config.timing.heartbeat),
         max_text: config.limits.text_bytes,
         max_media: config.limits.media_bytes,
-        connections_per_user: config.limits.connections_per_user,
     };
     let assistant = assistant(config, &as_store);
     let hub = Arc::new(Hub::new(as_store.clone(), greeting, permits.clone(), assistant, clock::wall));
@@ -160,23 +203,17 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let halves = media.halves().map_err(Error::Media)?;
     let quota = Quota::new(as_store.clone(), config.limits.storage, &halves);
     let uploads = Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone()));
+    let warden = Arc::new(warden);
     Ok(Shared {
         hub,
-        auth: Arc::new(Auth::new(as_store.clone())),
-        warden: Arc::new(warden),
+        auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
+        warden,
         store: as_store,
         media,
         quota,
         uploads,
         permits,
-        rules: Arc::new(Rules {
-            policy: config.policy.clone(),
-            heartbeat: config.timing.heartbeat,
-            hello: config.timing.hello,
-            frame: config.timing.frame,
-            stall: config.timing.stall,
-            max_media: config.limits.media_bytes.into(),
-        }),
+        rules: RwLock::new(Arc::new(reload::rules(config))),
         reading: Reading::default(),
         limits: Limits { max_text: config.limits.text_bytes, max_media: config.limits.media_bytes },
     })
@@ -203,11 +240,4 @@ fn assistant(config: &Config, store: &Arc<dyn Store>) -> Option<Arc<dyn Listener
 fn whole_secs(span: Duration) -> u16 {
     let secs = span.as_secs() + u64::from(span.subsec_nanos() > 0);
     u16::try_from(secs).unwrap_or(u16::MAX)
-}
-
-/// Says on stdout that clients may come.
-fn announce(socket: &TcpListener) -> io::Result<()> {
-    let mut stdout = io::stdout().lock();
-    writeln!(stdout, "listening tcp {}", socket.local_addr()?)?;
-    stdout.flush()
 }

@@ -1,4 +1,4 @@
-//! Keeps order beside the clients: turns away addresses that are banned, and sees to it that what is due by
+//! Keeps order beside the clients: turns away addresses that are banned or bring too many new users, and sees to it that what is due by
 //! itself, or by a command of the operator's, is done (see [`Chores`](crate::store::Chores)).
 //!
 //! Decides nothing: who is banned says the table, what is due the store, who is connected the hub.
@@ -7,10 +7,11 @@ use crate::clock;
 use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::policy::bans::Bans;
+use crate::policy::newcomers::{self, Newcomer, Newcomers};
 use crate::store::{Op, Store};
 use crate::uploads::Uploads;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
 use tokio::time::{MissedTickBehavior, interval};
@@ -25,6 +26,7 @@ const ROUNDS_BETWEEN_CLEARINGS: u32 = 3000;
 pub struct Warden {
     store: Arc<dyn Store>,
     bans: RwLock<Bans>,
+    newcomers: Mutex<Newcomers>,
 }
 
 impl Warden {
@@ -34,7 +36,21 @@ impl Warden {
     /// When they cannot be read.
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
-        Ok(Warden { store, bans })
+        Ok(Warden { store, bans, newcomers: Mutex::default() })
+    }
+
+    /// So many new users may come from now on. Before that, any number.
+    pub fn set_newcomers(&self, bounds: newcomers::Bounds) {
+        self.newcomers.lock().unwrap_or_else(PoisonError::into_inner).set_bounds(bounds);
+    }
+
+    /// Whether another new user may come from this address.
+    ///
+    /// # Errors
+    /// `rate_limited`.
+    pub fn admit_newcomer(&self, who: Newcomer, address: IpAddr) -> Result<(), Refusal> {
+        let mut newcomers = self.newcomers.lock().unwrap_or_else(PoisonError::into_inner);
+        newcomers.admit(who, address, clock::instant())
     }
 
     /// Whether this address may come in, or stay.

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use chatwire::config::settings::{SETTINGS, Setting};
+use chatwire::config::settings::{From, SETTINGS, Setting, Takes};
 use chatwire::config::{AssistantKind, Config, Durability, Sources};
 use std::path::Path;
 use std::process::{Command, Output};
@@ -58,13 +58,17 @@ fn the_defaults_are_those_of_the_design() {
     let config = taken("", &[], &[]);
     assert_eq!(config, Config::default());
     assert_eq!(config.data, Path::new("./chatwire-data"));
-    assert_eq!(config.listen_tcp.to_string(), "127.0.0.1:8000");
+    assert_eq!((config.listen_tcp, config.listen_tls), ("127.0.0.1:8000".parse().ok(), None));
     assert_eq!((config.durability, config.assistant), (Durability::Full, AssistantKind::Builtin));
     assert!(config.policy.guests && config.policy.registration && !config.policy.plaintext_secrets);
     assert_eq!(config.policy.zones.to_string(), "*");
     assert_eq!(config.policy.hours.to_string(), "00:00-24:00");
     let limits = &config.limits;
     assert_eq!((limits.connections, limits.connections_per_user), (10_000, 20));
+    assert_eq!((limits.connections_per_address, limits.messages_per_sec), (0, 0));
+    let newcomers = &limits.newcomers;
+    assert_eq!((newcomers.guests_per_minute, newcomers.registrations_per_hour), (60, 20));
+    assert_eq!(newcomers.exempt.to_string(), "127.0.0.0/8,::1");
     assert_eq!((limits.wait, limits.messages_in_flight), (Duration::from_secs(5), 4096));
     assert_eq!((limits.text_bytes, limits.media_bytes), (65_536, 1 << 30));
     assert_eq!((limits.storage.all, limits.storage.own), (0, 0));
@@ -132,6 +136,8 @@ fn values_of_another_kind_are_refused() {
         ("policy.guests", "yes"),
         ("listen.tcp", "8000"),
         ("listen.tcp", "localhost:8000"),
+        ("listen.tls", "on"),
+        ("limits.exempt_addresses", "localhost"),
         ("store.durability", "some"),
         ("assistant.kind", "http"),
         ("policy.timezones", "Asien/*"),
@@ -159,15 +165,9 @@ fn a_file_has_numbers_where_numbers_belong() {
 
 #[test]
 fn a_feature_that_is_missing_is_refused_and_its_absence_taken() {
-    for (key, nothing, something) in [
-        ("listen.tls", "off", "127.0.0.1:8443"),
-        ("listen.http", "off", "127.0.0.1:8080"),
-        ("tls.cert", "", "cert.pem"),
-        ("tls.key", "", "key.pem"),
-        ("store.retention_days", "0", "30"),
-        ("limits.connections_per_address", "0", "5"),
-        ("limits.messages_per_sec", "0", "10"),
-    ] {
+    for (key, nothing, something) in
+        [("listen.http", "off", "127.0.0.1:8080"), ("store.retention_days", "0", "30")]
+    {
         assert_eq!(taken("", &[], &[(key, nothing)]), Config::default());
         set_is_refused(key, something, "cannot do that yet");
     }
@@ -180,6 +180,24 @@ fn storage_may_be_as_large_as_any_disk() {
     assert_eq!((storage.all, storage.own), (20 << 30, 5_000_000_000));
     set_is_refused("limits.storage_bytes", "-1", "not a whole number");
     set_is_refused("limits.storage_bytes", "9223372036854775808", "out of bounds");
+}
+
+#[test]
+fn a_door_over_tls_takes_a_certificate_and_its_key() {
+    for (set, at_fault, lacks) in [
+        (&[("listen.tls", "[::1]:0")][..], "listen.tls", "tls.cert"),
+        (&[("listen.tls", "[::1]:0"), ("tls.cert", "c")], "listen.tls", "tls.key"),
+        (&[("tls.cert", "c")], "tls.cert", "tls.key"),
+        (&[("tls.key", "k")], "tls.key", "tls.cert"),
+    ] {
+        let lines = refused("", &[], set);
+        let start = format!("--set: {at_fault} = ");
+        let is_right = lines.len() == 1 && lines[0].starts_with(&start);
+        assert!(is_right && lines[0].contains(&format!("{lacks} is missing")), "{lines:?}");
+    }
+    let config = taken("", &[], &[("listen.tls", "[::1]:0"), ("tls.cert", "c"), ("tls.key", "k")]);
+    assert_eq!(config.listen_tls, "[::1]:0".parse().ok());
+    assert_eq!(taken("", &[], &[("listen.tcp", "off")]).listen_tcp, None);
 }
 
 #[test]
@@ -235,7 +253,11 @@ fn what_config_prints_is_a_file_that_asks_for_the_same() {
         ("store.durability", "normal"),
         ("assistant.kind", "echo"),
         ("policy.guests", "false"),
-        ("listen.tcp", "[::1]:0"),
+        ("listen.tcp", "off"),
+        ("listen.tls", "[::1]:0"),
+        ("tls.cert", "a cert.pem"),
+        ("tls.key", "key.pem"),
+        ("limits.exempt_addresses", "192.0.2.0/24,2001:db8::7"),
     ];
     let loaded = sources(folder.path(), "", &[], &set).load().unwrap();
     let again = sources(folder.path(), &loaded.to_toml(), &[], &[]).load().unwrap();
@@ -307,6 +329,20 @@ fn the_operators_page_has_every_setting_and_its_default() {
     let rows: Vec<_> = settings.lines().filter_map(row).collect();
     let table: Vec<_> = SETTINGS.iter().map(|Setting { key, default, .. }| (*key, *default)).collect();
     assert_eq!(rows, table);
+}
+
+#[test]
+fn the_operators_page_says_what_needs_a_restart() {
+    let page = include_str!("../docs/OPERATING.md");
+    let says = page.split_once("take effect at the next start:").unwrap().1;
+    let says = says.split_once(". ").unwrap().0;
+    let keys: Vec<_> = says.split('`').skip(1).step_by(2).collect();
+    let table = SETTINGS.iter().filter(|setting| setting.from == From::Start && !is_not_yet(setting));
+    assert_eq!(keys, table.map(|setting| setting.key).collect::<Vec<_>>());
+}
+
+fn is_not_yet(setting: &Setting) -> bool {
+    matches!(setting.takes, Takes::NotYet(_))
 }
 
 /// Key and default of a row of the page's table.

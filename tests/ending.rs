@@ -222,16 +222,42 @@ fn a_body_that_sigterm_finds_is_answered_if_it_is_kept() {
     }
 }
 
-#[test]
-fn a_reader_that_stands_still_does_not_hold_up_the_end() {
-    let mut server = Server::start();
-    let mut writer = Peer::hello(&server, Hello { flags: 1, ..Hello::default() });
-    let still = Peer::guest(&server);
+/// Readers of the room `all` for whom much waits that they do not read.
+fn readers_that_stand_still(server: &Server, count: usize) -> Vec<Peer> {
+    let mut writer = Peer::hello(server, Hello { flags: 1, ..Hello::default() });
+    let still = (0..count).map(|_| Peer::guest(server)).collect();
     let text = "a".repeat(60_000);
     for _ in 0..500 {
         writer.say(To { chat: ALL, ..To::default() }, &text);
     }
-    assert_eq!(server.terminate().code(), Some(0));
+    still
+}
+
+#[test]
+fn readers_that_stand_still_do_not_hold_up_the_end() {
+    let mut server = Server::start();
+    let still = readers_that_stand_still(&server, 5);
+    let mut reads = Peer::hello(&server, Hello { flags: 1, ..Hello::default() });
+    let mut halfway = Peer::connect(&server);
+    halfway.send_bytes(&[kind::HELLO]);
+    let begun = std::time::Instant::now();
+    server.signal_term();
+    reads.expect_bye(1);
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(!server.log().contains("did not end in time"), "each is let go, and none is left over");
+    drop(still);
+}
+
+#[test]
+fn a_second_signal_ends_at_once() {
+    let mut server = Server::start();
+    let still = readers_that_stand_still(&server, 1);
+    server.signal_term();
+    server.logs("stopping;");
+    server.signal_term();
+    assert_eq!(server.wait().code(), Some(0));
+    assert!(server.log().contains("stopped by a second signal"));
     drop(still);
 }
 

@@ -24,8 +24,7 @@ const TEXT_BYTES: usize = 128;
 const HOMES: u64 = 10_000;
 /// 2026-01-01T00:00:00Z.
 const NOW: i64 = 1_767_225_600_000_000;
-const GREETING: Greeting =
-    Greeting { epoch: 1, heartbeat: 30, max_text: 65_536, max_media: 1 << 30, connections_per_user: 0 };
+const GREETING: Greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 65_536, max_media: 1 << 30 };
 
 /// A store on a folder of its own in `target`, which goes with it. It does not wait for the disk.
 pub(crate) fn store() -> (SqliteStore, TempDir) {

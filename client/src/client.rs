@@ -18,7 +18,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
-use tokio::net::ToSocketAddrs;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, oneshot};
 
 /// A connection to a server; clones are the same connection.
@@ -71,12 +70,12 @@ impl Future for Sending {
 }
 
 impl Client {
-    /// Connects to a server and presents itself.
+    /// Connects to the server at `host:port` and presents itself.
     ///
     /// # Errors
-    /// [`Error::Unreachable`], [`Error::TimedOut`], or what the server has against it: [`Error::Refused`].
-    pub async fn connect(addr: impl ToSocketAddrs, options: Options) -> Result<(Client, Events), Error> {
-        let opened = connection::open(addr, &options, Listener::Program, &[]).await?;
+    /// [`Error::Unreachable`], [`Error::Tls`], [`Error::TimedOut`], or what the server has against it: [`Error::Refused`].
+    pub async fn connect(address: impl ToString, options: Options) -> Result<(Client, Events), Error> {
+        let opened = connection::open(&address.to_string(), &options, Listener::Program, &[]).await?;
         Ok(Client::of(opened))
     }
 

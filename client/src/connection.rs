@@ -9,13 +9,14 @@
 //! Reconnecting stands above this module, in `steady`: it makes one connection after the other.
 
 use crate::core::{Beat, Core, Delivery, Heartbeat, Known, Listener, Nonces, Told};
-use crate::error::{End, Error};
+use crate::error::{End, Error, TlsProblem};
 use crate::event::Event;
 use crate::limits::{
     CLOSE_TIME, CONNECT_TIME, EVENT_BYTES, EVENT_COST, MESSAGES_IN_FLIGHT, OPENING_CHATS, READ_BYTES,
     REQUESTS_PENDING, TEXT_BYTES, UPLOADS,
 };
 use crate::options::{Options, Welcome};
+use crate::stream::{self, ReadHalf, WriteHalf};
 use crate::writer::{Lanes, Writer};
 use bytes::{Buf, BytesMut};
 use chatwire_codec::{Decoder, Frame, Limits};
@@ -23,8 +24,6 @@ use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::OwnedReadHalf;
-use tokio::net::{TcpStream, ToSocketAddrs};
 use tokio::sync::{Notify, OwnedSemaphorePermit, Semaphore, mpsc, watch};
 use tokio::time::Instant;
 
@@ -159,7 +158,7 @@ pub(crate) struct Opened {
 /// Connects, says HELLO, asks for the chats that are known, waits for WELCOME, and starts the reader and the
 /// writer.
 pub(crate) async fn open(
-    addr: impl ToSocketAddrs,
+    address: &str,
     options: &Options,
     listener: Listener,
     known: &[Known],
@@ -171,15 +170,14 @@ pub(crate) async fn open(
     // What does not fit waits for WELCOME: nothing is read before it.
     let (first, rest) = known.split_at(known.len().min(OPENING_CHATS));
     hello.extend(core.opening(first)?);
-    let greeted = tokio::time::timeout(CONNECT_TIME, greet(addr, &hello));
-    let (socket, greeting) = greeted.await.map_err(|_| Error::TimedOut("connecting"))??;
+    let greeted = tokio::time::timeout(CONNECT_TIME, greet(address, options, &hello));
+    let (socket, write_half, greeting) = greeted.await.map_err(|_| Error::TimedOut("connecting"))??;
     let Greeting { welcome, decoder, buffer } = greeting;
 
     core.welcomed(welcome.user);
     let rest = core.opening(rest)?;
     let heartbeat = Heartbeat::new(Duration::from_secs(welcome.heartbeat.into()), Instant::now().into_std());
     let shared = Arc::new(Shared::new(core, heartbeat));
-    let (socket, write_half) = socket.into_split();
     let (lanes, writer) = Writer::new(write_half, shared.clone(), rest);
     let writer = tokio::spawn(writer.run());
     #[expect(clippy::disallowed_methods, reason = "bounded by the bytes of its events, with `room` below")]
@@ -190,6 +188,9 @@ pub(crate) async fn open(
     Ok(Opened { shared, lanes, events: Events { queue: queued }, welcome })
 }
 
+/// How a server over TLS answers a HELLO in the clear: an alert, of TLS 1.x. No frame of ours begins so.
+const TLS_ALERT: [u8; 2] = [0x15, 0x03];
+
 struct Greeting {
     welcome: Welcome,
     decoder: Decoder,
@@ -197,15 +198,22 @@ struct Greeting {
     buffer: BytesMut,
 }
 
-async fn greet(addr: impl ToSocketAddrs, hello: &[u8]) -> Result<(TcpStream, Greeting), Error> {
+async fn greet(
+    address: &str,
+    options: &Options,
+    hello: &[u8],
+) -> Result<(ReadHalf, WriteHalf, Greeting), Error> {
     let unreachable = |error: io::Error| Error::Unreachable((&error).into());
-    let mut socket = TcpStream::connect(addr).await.map_err(unreachable)?;
-    socket.set_nodelay(true).map_err(unreachable)?;
+    let (mut socket, mut writer) = stream::connect(address, options).await?;
     // A server that refuses at once may have closed already: what it said says more than this would.
-    let _ = socket.write_all(hello).await;
+    let _ = writer.write_all(hello).await;
+    let _ = writer.flush().await;
     let mut decoder = Decoder::client(Limits::default());
     let mut buffer = BytesMut::with_capacity(READ_BYTES);
     let welcome = loop {
+        if buffer.starts_with(&TLS_ALERT) {
+            return Err(Error::Tls(TlsProblem::Spoken));
+        }
         if let Some(welcome) = welcome(&mut decoder, &mut buffer)? {
             break welcome;
         }
@@ -215,7 +223,7 @@ async fn greet(addr: impl ToSocketAddrs, hello: &[u8]) -> Result<(TcpStream, Gre
     };
     let max_text = welcome.max_text.min(TEXT_BYTES);
     decoder.set_limits(Limits { max_text, ..Limits::default() });
-    Ok((socket, Greeting { welcome, decoder, buffer }))
+    Ok((socket, writer, Greeting { welcome, decoder, buffer }))
 }
 
 /// WELCOME, once it is there whole.
@@ -240,7 +248,7 @@ fn welcome(decoder: &mut Decoder, buffer: &mut BytesMut) -> Result<Option<Welcom
 }
 
 struct Reader {
-    socket: OwnedReadHalf,
+    socket: ReadHalf,
     decoder: Decoder,
     /// At most one frame, and what one read brings: the decoder takes all else.
     buffer: BytesMut,

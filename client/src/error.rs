@@ -30,6 +30,9 @@ pub enum Error {
     /// No connection came about: is the address right, and does the server run?
     #[error("cannot reach the server: {0}")]
     Unreachable(Problem),
+    /// No connection over TLS came about. Nothing of HELLO was sent.
+    #[error("{0}")]
+    Tls(TlsProblem),
     /// The server did not do its part in time.
     #[error("the server did not answer in time ({0})")]
     TimedOut(&'static str),
@@ -75,6 +78,54 @@ pub enum Error {
     Over,
 }
 
+/// Why there is no TLS between client and server.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum TlsProblem {
+    /// The certificate is for other names.
+    #[error("the server's certificate is not for {wanted}{}", .names.first().map_or_else(String::new, |_| {
+        format!(" but for {}: connect by such a name, if it is your server", .names.join(", "))
+    }))]
+    OtherName {
+        /// By which the client connects.
+        wanted: String,
+        /// For which it is good; empty where that is not known.
+        names: Vec<String>,
+    },
+    /// Nobody who is trusted has signed it.
+    #[error(
+        "the server's certificate is signed by nobody whom this client trusts: if it is your server, give the file of \
+         its certificate, or of the one that signed it, as CA"
+    )]
+    UnknownIssuer,
+    /// It was good, and is no longer.
+    #[error(
+        "the server's certificate has expired: its operator has to get a new one (or this clock is wrong)"
+    )]
+    Expired,
+    /// It will be good.
+    #[error("the server's certificate is not valid yet: is the clock of this machine right?")]
+    NotValidYet,
+    /// What answered is no TLS.
+    #[error("the server does not speak TLS at this address: connect without it, or to its address for TLS")]
+    NotSpoken,
+    /// What answered is TLS, and the client speaks none.
+    #[error("the server speaks TLS at this address: connect with it")]
+    Spoken,
+    /// Anything else.
+    #[error("no connection over TLS: {0}")]
+    Other(String),
+}
+
+impl TlsProblem {
+    fn fault(&self) -> Fault {
+        match self {
+            TlsProblem::Expired | TlsProblem::Other(_) => Fault::Server,
+            _ => Fault::Caller,
+        }
+    }
+}
+
 /// Whose fault an error is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
@@ -101,6 +152,7 @@ impl Error {
             Error::Disconnected(End::File(_)) | Error::File { .. } | Error::Storage(_) => Fault::Here,
             Error::Disconnected(_) | Error::Unreachable(_) | Error::TimedOut(_) => Fault::Network,
             Error::Void(_) => Fault::Server,
+            Error::Tls(problem) => problem.fault(),
             Error::TooLarge { .. }
             | Error::Invalid(_)
             | Error::NonceInFlight(_)

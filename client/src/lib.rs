@@ -50,9 +50,10 @@
 //! Where things are: `core` decides and does no I/O: one connection (nonces, what waits for an answer, positions,
 //! the heartbeat) and, in `core::journey`, the way over many (when to connect, as whom, what to ask and send
 //! again). `connection` moves the bytes of one connection, `client` is its handle; `steady` makes the connections,
-//! `storage` keeps the place; `transfer` writes fetched media to files, `upload` sends them in chunks. Every bound is a constant in `limits`.
+//! `storage` keeps the place; `transfer` writes fetched media to files, `upload` sends them in chunks. `stream` is TCP, or
+//! with the feature `tls` TLS over it. Every bound is a constant in `limits`.
 //!
-//! What is lacking: TLS and WebSocket. A steady client has a place in a chat from the first
+//! What is lacking: WebSocket. A steady client has a place in a chat from the first
 //! message that it sees, sends or is told of there: what was said in a chat that began while it was away is
 //! found with [`Client::chats`] and [`Client::history`].
 
@@ -70,6 +71,9 @@ mod request;
 mod sniff;
 mod steady;
 mod storage;
+mod stream;
+#[cfg(feature = "tls")]
+mod tls;
 mod transfer;
 mod upload;
 mod writer;
@@ -77,7 +81,7 @@ mod writer;
 pub use chatwire_codec::{Code, MediaKind, frame};
 pub use client::{Asking, Client, Sending};
 pub use connection::Events;
-pub use error::{Anew, End, Error, Fault, Problem, Refusal};
+pub use error::{Anew, End, Error, Fault, Problem, Refusal, TlsProblem};
 pub use event::{Event, Gone, Member, Presence, Seen, Typing};
 pub use kept::{Change, Identity, Kept, Parcel, Place};
 pub use limits::*;
@@ -88,5 +92,7 @@ pub use request::{Chat, FetchReady, Found, Joined, Left, List, Page, Participant
 pub use sniff::kind_of;
 pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};
 pub use storage::{FileStorage, MemoryStorage, Storage};
+#[cfg(feature = "tls")]
+pub use tls::Tls;
 pub use transfer::Download;
 pub use upload::Upload;

@@ -27,6 +27,9 @@ pub struct Options {
     pub live: bool,
     /// Whether the assistant's voices and pictures come as references, however small they are.
     pub reply_references: bool,
+    /// TLS, and whom to take for the server; `None`: plain TCP, which everybody on the way can read.
+    #[cfg(feature = "tls")]
+    pub tls: Option<crate::Tls>,
 }
 
 impl Default for Options {
@@ -40,6 +43,8 @@ impl Default for Options {
             inline_limit: 0,
             live: true,
             reply_references: false,
+            #[cfg(feature = "tls")]
+            tls: None,
         }
     }
 }

@@ -6,12 +6,12 @@
 use crate::connection::Shared;
 use crate::error::{End, Problem};
 use crate::limits::{READ_BYTES, WRITE_BYTES, WRITE_QUEUE};
+use crate::stream::WriteHalf;
 use chatwire_codec::{Payload, frame};
 use std::io;
 use std::sync::Arc;
 use tokio::fs::File;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::tcp::OwnedWriteHalf;
 use tokio::sync::mpsc;
 
 /// Told of bytes done and bytes in all.
@@ -37,7 +37,7 @@ pub(crate) struct FileBody {
 
 /// The sending side of a connection. It ends with BYE, when every handle is gone, or when something breaks.
 pub(crate) struct Writer {
-    socket: OwnedWriteHalf,
+    socket: WriteHalf,
     queue: mpsc::Receiver<Outbound>,
     chunks: mpsc::Receiver<Vec<u8>>,
     shared: Arc<Shared>,
@@ -55,7 +55,7 @@ pub(crate) struct Lanes {
 
 impl Writer {
     /// `first` goes out before all else.
-    pub(crate) fn new(socket: OwnedWriteHalf, shared: Arc<Shared>, first: Vec<u8>) -> (Lanes, Self) {
+    pub(crate) fn new(socket: WriteHalf, shared: Arc<Shared>, first: Vec<u8>) -> (Lanes, Self) {
         let (sender, queue) = mpsc::channel(WRITE_QUEUE);
         let (chunk_sender, chunks) = mpsc::channel(1);
         let lanes = Lanes { queue: sender, chunks: chunk_sender };
@@ -108,7 +108,9 @@ impl Writer {
     }
 
     async fn flush(&mut self) -> Result<(), End> {
-        self.socket.write_all(&self.buffer).await.map_err(|error| End::Network((&error).into()))?;
+        let broken = |error: io::Error| End::Network((&error).into());
+        self.socket.write_all(&self.buffer).await.map_err(broken)?;
+        self.socket.flush().await.map_err(broken)?;
         self.buffer.clear();
         Ok(())
     }

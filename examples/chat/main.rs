@@ -21,6 +21,8 @@ mod removal;
 mod render;
 mod screen;
 mod state;
+#[path = "../shared/tls.rs"]
+mod tls;
 mod tui;
 
 use app::App;
@@ -36,6 +38,7 @@ use std::io::{BufRead, IsTerminal, Read};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
+use tls::TlsArguments;
 use tokio::sync::mpsc;
 
 /// Lines that wait to be looked at; the reading of more waits meanwhile.
@@ -49,6 +52,8 @@ struct Arguments {
     /// The server.
     #[arg(long, default_value = "127.0.0.1:8000")]
     addr: String,
+    #[command(flatten)]
+    tls: TlsArguments,
     /// Your name; if it is not given you are asked.
     #[arg(long)]
     name: Option<String>,
@@ -91,7 +96,7 @@ async fn main() -> ExitCode {
 async fn full_screen(arguments: Arguments) -> Result<(), Error> {
     let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
     let has_password = password.is_some();
-    let options = options(&arguments, password);
+    let options = options(&arguments, password)?;
     let zone = options.timezone.parse().unwrap_or(Tz::UTC);
     let addr = arguments.addr.clone();
     let setup = match storage(&arguments, has_password)? {
@@ -106,7 +111,7 @@ async fn run(arguments: Arguments, screen: &Screen) -> Result<(), Error> {
     let password = if arguments.register || arguments.login { Some(read_password()?) } else { None };
     let mut lines = read_lines();
     let has_password = password.is_some();
-    let mut options = options(&arguments, password);
+    let mut options = options(&arguments, password)?;
     let mut storage = storage(&arguments, has_password)?;
     let kept = storage.as_mut().map(Storage::load).transpose().map_err(|error| not_kept(&error))?;
     let known = kept.and_then(|kept| kept.identity).filter(|known| !known.token.reveal().is_empty());
@@ -160,7 +165,7 @@ fn ended(end: Option<End>) -> Result<(), Error> {
     }
 }
 
-fn options(arguments: &Arguments, password: Option<String>) -> Options {
+fn options(arguments: &Arguments, password: Option<String>) -> Result<Options, Error> {
     let system = || iana_time_zone::get_timezone().unwrap_or_else(|_| "UTC".to_owned());
     let timezone = arguments.timezone.clone().unwrap_or_else(system);
     let login = match password {
@@ -170,7 +175,8 @@ fn options(arguments: &Arguments, password: Option<String>) -> Options {
     };
     let name = arguments.name.clone().unwrap_or_default();
     let device = "chat example".to_owned();
-    Options { timezone, name, login, device, reply_references: true, ..Options::default() }
+    let tls = arguments.tls.tls()?;
+    Ok(Options { timezone, name, login, device, reply_references: true, tls, ..Options::default() })
 }
 
 /// From the terminal without an echo, or the first line of what is piped in.

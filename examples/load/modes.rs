@@ -1,5 +1,6 @@
 //! A file for each mode, and what they share: what threads count, and what each mode says of itself.
 
+mod abuse;
 mod catchup;
 mod fanout;
 mod history;
@@ -27,6 +28,7 @@ pub(crate) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
         Mode::Media | Mode::Upload => media::run(plan, target),
         Mode::History => history::run(plan, target),
         Mode::Catchup => catchup::run(plan, target),
+        Mode::Abuse => abuse::run(plan, target),
     }
 }
 
@@ -71,6 +73,10 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
         Mode::History => (
             format!("HISTORY of {} of {messages} messages, {}{}", pages(plan), page_rate(plan), beside(plan)),
             "pages that are on the disk alone: what was written last is in memory, all of it if that is large",
+        ),
+        Mode::Abuse => (
+            format!("texts one at a time, alone and beside {connections} hostile connections of 8 kinds"),
+            "hostile connections from elsewhere: the processors that these take are the server's too",
         ),
         Mode::Catchup => (
             format!("SYNC from 0 over {messages} messages, again and again, {connections} clients at once"),

@@ -32,7 +32,7 @@ pub(crate) struct Arguments {
     /// That server's data folder, made if it is missing and kept for the next repetition and the next run.
     #[arg(long, conflicts_with_all = ["addr", "data"])]
     keep: Option<PathBuf>,
-    /// Connections. send: 64, idle: 10000, catchup: 1.
+    /// Connections. send: 64, idle and abuse: 10000, catchup: 1.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=200_000))]
     connections: Option<u32>,
     /// Messages in flight: of a connection (send), or of a room, until all members have them. 64.
@@ -106,6 +106,8 @@ pub(crate) enum Mode {
     History,
     /// All messages of a chat, by SYNC.
     Catchup,
+    /// Texts one at a time, alone and beside hostile connections.
+    Abuse,
 }
 
 /// Which server.
@@ -164,7 +166,7 @@ impl TryFrom<Arguments> for Plan {
             None => Server::Program(wish.server),
         };
         let connections = match mode {
-            Mode::Idle => 10_000,
+            Mode::Idle | Mode::Abuse => 10_000,
             Mode::Send => 64,
             _ => 1,
         };
@@ -221,7 +223,7 @@ impl Plan {
             Mode::Rooms => rooms,
             Mode::History if self.beside_rooms => rooms + 1,
             Mode::Ping | Mode::Media | Mode::Upload | Mode::History => 1,
-            Mode::Catchup => self.connections + 1,
+            Mode::Catchup | Mode::Abuse => self.connections + 1,
         }
     }
 }

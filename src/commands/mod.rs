@@ -1,11 +1,14 @@
-//! The operator's commands: they read and change the data folder, beside a server that works on it or alone.
+//! The operator's commands: they read and change the data folder, beside a server that works on it or alone. (`cert`
+//! needs none.)
 //! What they lead to is the business of [`chatwire::store::sqlite::admin`].
 
 mod ban;
+mod cert;
 mod secret;
 mod user;
 
 pub(crate) use ban::BanCommand;
+pub(crate) use cert::CertCommand;
 use chatwire::clock;
 use chatwire::id::Micros;
 use chatwire::store::sqlite::admin::{Admin, AdminError, Effect};
@@ -23,6 +26,8 @@ pub(crate) enum Error {
     Admin(#[from] AdminError),
     #[error("{0}")]
     Secret(&'static str),
+    #[error("{0}")]
+    Cert(String),
     #[error("{0}")]
     Io(#[from] io::Error),
     #[error("the change is stored, but the running server has not acted on it yet: is it in trouble?")]

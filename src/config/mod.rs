@@ -6,16 +6,18 @@
 
 mod file;
 mod problem;
+mod reload;
 pub mod settings;
 mod source;
 mod takes;
 
 pub use problem::{ConfigError, Problem};
+pub use reload::Changes;
 pub use source::{Loaded, Origin, Sources};
 
-use crate::policy::Policy;
+use crate::policy::{Policy, newcomers};
 use crate::quota::Allowed;
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -25,7 +27,11 @@ pub struct Config {
     /// `data`: the folder that everything is kept in.
     pub data: PathBuf,
     /// `listen.tcp`.
-    pub listen_tcp: SocketAddr,
+    pub listen_tcp: Option<SocketAddr>,
+    /// `listen.tls`. If it is set, so is `tls`.
+    pub listen_tls: Option<SocketAddr>,
+    /// `tls.*`.
+    pub tls: TlsFiles,
     /// `store.durability`: whether a commit waits for the disk.
     pub durability: Durability,
     /// `policy.*`: zones, hours, guests.
@@ -55,7 +61,9 @@ impl Config {
     fn blank() -> Self {
         Config {
             data: PathBuf::new(),
-            listen_tcp: SocketAddr::from((Ipv4Addr::LOCALHOST, 0)),
+            listen_tcp: None,
+            listen_tls: None,
+            tls: TlsFiles::default(),
             durability: Durability::Full,
             policy: Policy::default(),
             limits: Limits::default(),
@@ -63,6 +71,15 @@ impl Config {
             assistant: AssistantKind::None,
         }
     }
+}
+
+/// `tls.*`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// The certificate chain.
+    pub cert: Option<PathBuf>,
+    /// The private key. It is there if the chain is.
+    pub key: Option<PathBuf>,
 }
 
 /// `store.durability`.
@@ -90,12 +107,18 @@ pub enum AssistantKind {
 pub struct Limits {
     /// Connections at once.
     pub connections: usize,
+    /// Connections at once from one address; 0: no limit.
+    pub connections_per_address: usize,
     /// Connections at once of one user; 0: no limit.
     pub connections_per_user: usize,
     /// How long a new connection waits for a place.
     pub wait: Duration,
     /// Messages taken from clients and not yet answered, of all connections.
     pub messages_in_flight: usize,
+    /// Messages a second of one connection; 0: no limit.
+    pub messages_per_sec: usize,
+    /// Guests and accounts from one address.
+    pub newcomers: newcomers::Bounds,
     /// The largest TEXT, in bytes.
     pub text_bytes: u32,
     /// The largest media, in bytes.

@@ -89,7 +89,28 @@ impl Raw {
                 problems.push(refused(setting, format!("{value:?}"), origin.clone(), why));
             }
         }
+        self.check_tls(&config, problems);
         config
+    }
+
+    /// A door over TLS takes both files, and one file is none.
+    fn check_tls(&self, config: &Config, problems: &mut Vec<Problem>) {
+        let wishes = [config.listen_tls.is_some(), config.tls.cert.is_some(), config.tls.key.is_some()];
+        let keys = ["listen.tls", "tls.cert", "tls.key"];
+        let Some(wish) = wishes.iter().position(|wish| *wish) else { return };
+        let Some(lacks) = (1..3).find(|key| !wishes[*key]) else { return };
+        let Some(setting) = Setting::named(keys[wish]) else { return };
+        let (value, origin) =
+            self.0.get(setting.key).cloned().unwrap_or_else(|| (String::new(), Origin::Default));
+        let why = format!("{} is missing", keys[lacks]);
+        let accepted = "tls.cert and tls.key together; `chatwire cert` makes a pair for trying".into();
+        problems.push(Problem::Refused {
+            key: setting.key,
+            value: format!("{value:?}"),
+            origin,
+            why,
+            accepted,
+        });
     }
 }
 

@@ -1,6 +1,7 @@
 //! What a setting takes: the reading, checking and showing of one kind of value, and the field that it is for.
 
 use super::{AssistantKind, Config, Durability};
+use crate::policy::source::Exempt;
 use crate::policy::{Hours, Zones};
 use std::fmt::{self, Display};
 use std::net::SocketAddr;
@@ -16,8 +17,10 @@ type Field<T> = fn(&mut Config) -> &mut T;
 pub enum Takes {
     /// A path.
     Path(Field<PathBuf>),
-    /// An address and a port.
-    Address(Field<SocketAddr>),
+    /// A path, or nothing.
+    File(Field<Option<PathBuf>>),
+    /// An address and a port, or off.
+    Door(Field<Option<SocketAddr>>),
     /// Yes or no.
     Flag(Field<bool>),
     /// A whole number within bounds.
@@ -32,6 +35,8 @@ pub enum Takes {
     Zones(Field<Zones>),
     /// Times of the day.
     Hours(Field<Hours>),
+    /// Addresses and networks.
+    Exempt(Field<Exempt>),
     /// How durable is durable.
     Durability(Field<Durability>),
     /// Which assistant.
@@ -48,6 +53,9 @@ const DURABILITIES: &[(&str, Durability)] = &[("full", Durability::Full), ("norm
 const ASSISTANTS: &[(&str, AssistantKind)] =
     &[("builtin", AssistantKind::Builtin), ("echo", AssistantKind::Echo), ("none", AssistantKind::None)];
 
+/// No door.
+const OFF: &str = "off";
+
 const FLAGS: &[(&str, bool)] = &[("true", true), ("false", false)];
 
 impl Takes {
@@ -58,8 +66,10 @@ impl Takes {
     pub fn put(&self, text: &str, config: &mut Config) -> Result<(), String> {
         match self {
             Takes::Path(field) => *field(config) = path(text)?,
-            Takes::Address(field) => {
-                *field(config) = text.parse().map_err(|_| "not an address and a port")?;
+            Takes::File(field) => *field(config) = if text.is_empty() { None } else { Some(path(text)?) },
+            Takes::Door(field) => {
+                let parsed = || text.parse().map_err(|_| "not an address and a port");
+                *field(config) = if text == OFF { None } else { Some(parsed()?) };
             }
             Takes::Flag(field) => *field(config) = choice(FLAGS, text)?,
             Takes::Count(bounds, field) => *field(config) = within(bounds, whole(text)?)?,
@@ -68,12 +78,33 @@ impl Takes {
             Takes::Seconds(bounds, field) => *field(config) = seconds(bounds, text)?,
             Takes::Zones(field) => *field(config) = parsed(&self.list(text)?)?,
             Takes::Hours(field) => *field(config) = parsed(&self.list(text)?)?,
+            Takes::Exempt(field) => *field(config) = parsed(&self.list(text)?)?,
             Takes::Durability(field) => *field(config) = choice(DURABILITIES, text)?,
             Takes::Assistant(field) => *field(config) = choice(ASSISTANTS, text)?,
             Takes::NotYet(only) if text == *only => {}
             Takes::NotYet(_) => return Err("this server cannot do that yet".into()),
         }
         Ok(())
+    }
+
+    /// Takes the field's value over into other settings.
+    pub(super) fn copy(&self, from: &mut Config, to: &mut Config) {
+        match self {
+            Takes::Path(field) => field(to).clone_from(field(from)),
+            Takes::File(field) => field(to).clone_from(field(from)),
+            Takes::Door(field) => *field(to) = *field(from),
+            Takes::Flag(field) => *field(to) = *field(from),
+            Takes::Count(_, field) => *field(to) = *field(from),
+            Takes::Bytes(_, field) => *field(to) = *field(from),
+            Takes::Volume(field) => *field(to) = *field(from),
+            Takes::Seconds(_, field) => *field(to) = *field(from),
+            Takes::Zones(field) => field(to).clone_from(field(from)),
+            Takes::Hours(field) => field(to).clone_from(field(from)),
+            Takes::Exempt(field) => field(to).clone_from(field(from)),
+            Takes::Durability(field) => *field(to) = *field(from),
+            Takes::Assistant(field) => *field(to) = *field(from),
+            Takes::NotYet(_) => {}
+        }
     }
 
     /// A list as the files have it, `["a", "b"]`, where a flag or a variable has it.
@@ -89,7 +120,10 @@ impl Takes {
     pub(super) fn show(&self, config: &mut Config) -> toml::Value {
         match self {
             Takes::Path(field) => field(config).display().to_string().into(),
-            Takes::Address(field) => field(config).to_string().into(),
+            Takes::File(field) => {
+                field(config).as_ref().map_or_else(String::new, |path| path.display().to_string()).into()
+            }
+            Takes::Door(field) => field(config).map_or_else(|| OFF.into(), |door| door.to_string()).into(),
             Takes::Flag(field) => (*field(config)).into(),
             Takes::Count(_, field) => integer(*field(config)),
             Takes::Bytes(_, field) => integer(*field(config)),
@@ -97,6 +131,9 @@ impl Takes {
             Takes::Seconds(_, field) => show_seconds(*field(config)),
             Takes::Zones(field) => field(config).patterns().map(toml::Value::from).collect::<Vec<_>>().into(),
             Takes::Hours(field) => field(config).to_string().into(),
+            Takes::Exempt(field) => {
+                field(config).networks().map(toml::Value::from).collect::<Vec<_>>().into()
+            }
             Takes::Durability(field) => chosen(DURABILITIES, field(config)).into(),
             Takes::Assistant(field) => chosen(ASSISTANTS, field(config)).into(),
             Takes::NotYet(only) => only.parse::<i64>().map_or_else(|_| (*only).into(), toml::Value::from),
@@ -114,7 +151,7 @@ impl Takes {
                 Integer(_) | Float(_),
             )
             | (Takes::NotYet(_), Boolean(_) | Integer(_) | Float(_)) => Some(value.to_string()),
-            (Takes::Zones(_) | Takes::Hours(_), Array(items)) => {
+            (Takes::Zones(_) | Takes::Hours(_) | Takes::Exempt(_), Array(items)) => {
                 items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|items| items.join(","))
             }
             _ => None,
@@ -126,7 +163,10 @@ impl Display for Takes {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Takes::Path(_) => f.write_str("a path"),
-            Takes::Address(_) => f.write_str("an IP address and a port, such as 0.0.0.0:8000 or [::1]:8000"),
+            Takes::File(_) => f.write_str("a path, or the empty text"),
+            Takes::Door(_) => {
+                f.write_str("off, or an IP address and a port, such as 0.0.0.0:8000 or [::1]:8000")
+            }
             Takes::Flag(_) => names(FLAGS, f),
             Takes::Count(bounds, _) => write!(f, "a whole number, {} to {}", bounds.start(), bounds.end()),
             Takes::Bytes(bounds, _) => {
@@ -147,6 +187,9 @@ impl Display for Takes {
             Takes::Hours(_) => {
                 f.write_str("HH:MM-HH:MM, over midnight too, or several of them with commas between")
             }
+            Takes::Exempt(_) => f.write_str(
+                "a list of addresses and networks such as 192.0.2.0/24 (in a flag with commas between)",
+            ),
             Takes::Durability(_) => names(DURABILITIES, f),
             Takes::Assistant(_) => names(ASSISTANTS, f),
             Takes::NotYet("") => f.write_str("nothing but the empty text so far"),

@@ -3,7 +3,9 @@
 use super::{Connection, Origin, Shared};
 use crate::error::Refusal;
 use crate::hub::Link;
+use crate::policy::newcomers::Newcomer;
 use crate::session::{Claim, Notice, Proven};
+use crate::store::{Login, Who};
 use chatwire_codec::Code;
 use std::future::Future;
 use std::pin::Pin;
@@ -29,6 +31,16 @@ impl<S> Connection<S> {
     pub(super) fn prove(&mut self, claim: Claim) {
         let proof = self.member.shared.auth.clone().prove(claim, self.member.link.address);
         self.proof = Some(AbortOnDropHandle::new(tokio::spawn(proof)));
+    }
+
+    /// Whether a login may go to the store: an address may bring only so many new guests.
+    pub(super) fn admit_login(&self, login: &Login) -> Result<(), Refusal> {
+        match login.who {
+            Who::Guest { .. } => {
+                self.member.shared.warden.admit_newcomer(Newcomer::Guest, self.member.link.address)
+            }
+            _ => Ok(()),
+        }
     }
 
     pub(super) fn poll_proof(&mut self, cx: &mut Context<'_>, now: Instant) -> bool {

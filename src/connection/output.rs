@@ -47,6 +47,8 @@ pub(super) struct Output {
     has_begun: bool,
     /// Whether something waited when the session was last told.
     waited: bool,
+    /// Whether the stream keeps some of what it took, as one over TLS may.
+    is_unflushed: bool,
 }
 
 /// A CHUNK frame.
@@ -83,7 +85,7 @@ impl Output {
     }
 
     pub(super) fn is_empty(&self, link: &Link) -> bool {
-        self.main.is_empty() && link.outbox.unsent() == 0
+        self.main.is_empty() && !self.is_unflushed && link.outbox.unsent() == 0
     }
 
     pub(super) fn chunk(&mut self, chunk: Chunk, budget: &Arc<Budget>) {
@@ -330,7 +332,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn poll_chunk(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        let Some(chunks) = &mut self.output.chunks else { return Poll::Ready(Ok(0)) };
+        let Some(chunks) = &mut self.output.chunks else { return self.poll_flush(cx) };
         let Some(chunk) = chunks.queue.front() else { return Poll::Ready(Ok(0)) };
         let written = Pin::new(&mut self.stream).poll_write(cx, &chunk.frame[chunks.sent..]);
         let n = std::task::ready!(written)?;
@@ -338,6 +340,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             self.output.chunks = None;
         }
         written_some(n)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> Connection<S> {
+    /// Nothing is left to be written but what the stream may keep.
+    fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.output.is_unflushed = flushed.is_pending();
+        flushed.map_ok(|()| 0)
     }
 }
 

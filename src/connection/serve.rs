@@ -1,13 +1,13 @@
 //! The life of a connection as the runtime has it: a future that serves, and then closes.
 
 use super::{Connection, Origin, Shared, input};
+use crate::places::Place;
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 
 /// After its end a connection's input is thrown away for so long, or so many bytes, so that what was sent
 /// last is not lost in a reset.
@@ -21,7 +21,7 @@ const DISCARD_BYTES: usize = 1024 * 1024;
 pub struct Serve<S> {
     stage: Stage<S>,
     /// The connection's place among those that may be, given back when all is over.
-    _place: OwnedSemaphorePermit,
+    _place: Place,
 }
 
 #[expect(clippy::large_enum_variant, reason = "the large one is what it is nearly always")]
@@ -32,13 +32,7 @@ enum Stage<S> {
 
 impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Serve<S> {
     /// Enters the hub.
-    pub fn new(
-        shared: Arc<Shared>,
-        stream: S,
-        origin: Origin,
-        accepted: Instant,
-        place: OwnedSemaphorePermit,
-    ) -> Self {
+    pub fn new(shared: Arc<Shared>, stream: S, origin: Origin, accepted: Instant, place: Place) -> Self {
         let connection = Connection::new(shared, stream, origin, accepted);
         Serve { stage: Stage::Serving(connection), _place: place }
     }
@@ -56,7 +50,10 @@ impl<S: AsyncRead + AsyncWrite + Send + Unpin + 'static> Future for Serve<S> {
                 return Poll::Ready(());
             };
             // Its place in the hub is given back before the socket is closed.
-            let Connection { stream, .. } = connection;
+            let Connection { stream, is_dead, .. } = connection;
+            if is_dead {
+                return Poll::Ready(());
+            }
             self.stage = Stage::Closing(Box::pin(close(stream)));
         }
         match &mut self.stage {

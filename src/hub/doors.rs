@@ -4,7 +4,7 @@ use super::{Hub, Link};
 use crate::delivery::Change;
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
-use crate::session::Notice;
+use crate::session::{Notice, Rules};
 use crate::store::{Chores, Farewell, Op};
 use std::net::IpAddr;
 use std::sync::Arc;
@@ -33,6 +33,19 @@ impl Hub {
     /// Notes that an [`Op::Chores`] is on its way; false if one is already.
     pub fn begin_chores(&self) -> bool {
         !self.has_chores.swap(true, Ordering::SeqCst)
+    }
+
+    /// Tells every connection that the settings have changed.
+    pub fn tell_rules(&self, rules: &Arc<Rules>) {
+        let links: Vec<Arc<Link>> = self.directory().links.values().cloned().collect();
+        for link in links {
+            link.outbox.notify(Notice::Rules(rules.clone()));
+        }
+    }
+
+    /// So many connections may a user have from now on; 0: no limit.
+    pub fn set_connections_per_user(&self, limit: usize) {
+        self.connections_per_user.store(limit, Ordering::Relaxed);
     }
 
     /// Ends each connection whose address is refused.
@@ -96,8 +109,7 @@ mod tests {
         let (data, clock): (_, Clock) = (dir.path().to_owned(), Arc::new(now));
         let options = Options { data, durability: Durability::Normal, readers: 1, clock: clock.clone() };
         let store = Arc::new(SqliteStore::open(options).unwrap());
-        let greeting =
-            Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9, connections_per_user: 0 };
+        let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
         let hub = Arc::new(Hub::new(store.clone(), greeting, Permits::new(9), None, now));
         store.start(hub.clone()).unwrap();
 

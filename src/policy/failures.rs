@@ -2,7 +2,8 @@
 //!
 //! Bounded: it knows a number of addresses, and forgets the one that has been quiet longest for a new one.
 
-use core::net::{IpAddr, Ipv6Addr};
+use super::source::Source;
+use core::net::IpAddr;
 use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
@@ -13,14 +14,12 @@ pub const SPELL: Duration = Duration::from_secs(10 * 60);
 /// Addresses that are remembered: a few MiB. Whoever has more of them than this can guess as fast as passwords
 /// are hashed.
 const ADDRESSES: usize = 16_384;
-/// Bits of an IPv6 address that one customer is usually given: whoever has one of these has them all.
-const IPV6_PREFIX: u32 = 64;
 
 /// See the module.
 #[derive(Debug, Default)]
 pub struct Failures {
     /// The times of the newest failures, the oldest first. Never empty, and never more than [`FAILURES`].
-    of: HashMap<IpAddr, VecDeque<Instant>>,
+    of: HashMap<Source, VecDeque<Instant>>,
 }
 
 impl Failures {
@@ -29,7 +28,7 @@ impl Failures {
     /// # Errors
     /// How long it has to wait.
     pub fn admit(&self, address: IpAddr, now: Instant) -> Result<(), Duration> {
-        let Some(times) = self.of.get(&source(address)) else { return Ok(()) };
+        let Some(times) = self.of.get(&address.into()) else { return Ok(()) };
         match times.front() {
             Some(oldest) if times.len() >= FAILURES && *oldest + SPELL > now => {
                 Err((*oldest + SPELL).duration_since(now))
@@ -40,7 +39,7 @@ impl Failures {
 
     /// A login from this address has failed.
     pub fn note(&mut self, address: IpAddr, now: Instant) {
-        let source = source(address);
+        let source = Source::from(address);
         if !self.of.contains_key(&source) && self.of.len() >= ADDRESSES {
             self.make_room(now);
         }
@@ -61,14 +60,6 @@ impl Failures {
         if let Some(quietest) = quietest.map(|(source, _)| *source) {
             self.of.remove(&quietest);
         }
-    }
-}
-
-/// What counts as one address.
-fn source(address: IpAddr) -> IpAddr {
-    match address.to_canonical() {
-        IpAddr::V4(address) => address.into(),
-        IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() & !(u128::MAX >> IPV6_PREFIX)).into(),
     }
 }
 
@@ -103,14 +94,11 @@ mod tests {
     }
 
     #[test]
-    fn an_ipv6_network_is_one_address_and_a_mapped_address_is_its_ipv4() {
+    fn a_source_is_one_address() {
         let now = Instant::now();
         let failures = failing("2001:db8:1:2::1", FAILURES, now);
         assert!(failures.admit(ip("2001:db8:1:2:ffff::9"), now).is_err());
         assert!(failures.admit(ip("2001:db8:1:3::1"), now).is_ok());
-        let failures = failing("::ffff:192.0.2.7", FAILURES, now);
-        assert!(failures.admit(ip(HOME), now).is_err());
-        assert!(failures.admit(ip("::ffff:192.0.2.8"), now).is_ok());
     }
 
     #[test]

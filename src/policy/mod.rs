@@ -1,8 +1,12 @@
-//! Hours, zones, guests, bans, failed logins: pure rules, asked with the time as an argument.
+//! Hours, zones, guests, bans, failed logins, rates, places: pure rules, asked with the time as an argument.
 
 pub mod bans;
 pub mod failures;
 mod hours;
+pub mod newcomers;
+pub mod places;
+pub mod rate;
+pub mod source;
 mod zones;
 
 pub use hours::{Hours, HoursError};

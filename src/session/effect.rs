@@ -1,6 +1,6 @@
 //! What goes out of a session, and what comes in besides the client's bytes: its words with the rest of the house.
 
-use super::Wish;
+use super::{Rules, Wish};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::presence::Presence;
@@ -281,6 +281,8 @@ pub enum Notice {
     Banned(Refusal),
     /// The operator has ended the user's connections.
     Kicked,
+    /// The settings have changed.
+    Rules(Arc<Rules>),
     /// The server stops.
     Shutdown,
 }

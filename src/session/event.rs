@@ -2,14 +2,13 @@
 
 use super::{Effect, Session, State};
 use crate::id::ChatId;
+use crate::policy::rate::Rate;
 use crate::presence::Presence;
 use chatwire_codec::frame;
 use std::time::{Duration, Instant};
 
-/// Events of one connection that may come at once. Each may go to hundreds, and costs its sender nothing.
-const EVENT_BURST: u32 = 20;
-/// The time in which one more may come.
-const EVENT_PACE: Duration = Duration::from_millis(250);
+/// Events of one connection. Each may go to hundreds, and costs its sender nothing.
+const EVENTS: Rate = Rate::new(20, Duration::from_millis(250));
 
 impl Session {
     pub(super) fn typing(&mut self, now: Instant, typing: &frame::Typing<'_>) {
@@ -26,15 +25,11 @@ impl Session {
         }
     }
 
-    /// Whether another event is let through. Each takes a place for a while; there are as many as may come at
-    /// once.
     fn may_tell(&mut self, now: Instant) -> bool {
         let State::Open(open) = &mut self.state else { return false };
-        let until = open.events_until.as_deref().map_or(now, |until| now.max(*until)) + EVENT_PACE;
-        if until.duration_since(now) > EVENT_PACE * EVENT_BURST {
-            return false;
-        }
-        open.events_until = Some(Box::new(until));
+        let events = open.spent.as_ref().and_then(|spent| spent.events);
+        let Ok(until) = EVENTS.take(events, now) else { return false };
+        open.spent.get_or_insert_default().events = Some(until);
         true
     }
 }

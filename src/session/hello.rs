@@ -196,7 +196,7 @@ impl Session {
                 waits,
                 transfers: Vec::new(),
                 last_upload: 0,
-                events_until: None,
+                spent: None,
             }));
             self.effects.push_back(Effect::Presence(Presence::Online));
         }

@@ -122,7 +122,9 @@ impl Session {
     fn draft(&mut self, now: Now) -> Draft {
         let State::Open(open) = &mut self.state else { return Draft::default() };
         let mut draft = *open.draft.take().unwrap_or_default();
-        draft.refused = self.rules.policy.admit_hour(open.zone, now.wall).err();
+        let zone = open.zone;
+        let too_fast = self.admit_message(now.instant).err();
+        draft.refused = too_fast.or_else(|| self.rules.policy.admit_hour(zone, now.wall).err());
         if let Some(Err(refusal)) = &draft.name {
             draft.refused.get_or_insert_with(|| refusal.clone());
         }

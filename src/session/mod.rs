@@ -20,6 +20,7 @@ mod effect;
 mod event;
 mod hello;
 mod message;
+mod pace;
 mod request;
 #[cfg(test)]
 mod tests;
@@ -30,11 +31,13 @@ use crate::delivery;
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Now, UserId};
 use crate::policy::Policy;
+use crate::policy::rate::Rate;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, DecodeError, Event, Frame, SkipReason};
 pub use effect::{Claim, Effect, Greeted, Notice, Proven, Query, QueryKind, Secret, Token};
 use hello::LoggingIn;
 use message::Draft;
+use pace::Spent;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -47,7 +50,9 @@ pub const IN_FLIGHT: u32 = 1024;
 /// How long a fatal error waits for the answers to what came before it.
 const FATAL_DRAIN: Duration = Duration::from_secs(2);
 /// How long the end of the server waits for them.
-const DRAIN: Duration = Duration::from_secs(4);
+const DRAIN: Duration = Duration::from_secs(2);
+/// How long after that, or after a ban or kick, what waits to be sent may take: who reads nothing cannot stay.
+const LEAVE: Duration = Duration::from_secs(1);
 /// BYE's code for who was kicked.
 const KICKED: u16 = 3;
 
@@ -66,6 +71,8 @@ pub struct Rules {
     pub stall: Duration,
     /// The largest media, in bytes.
     pub max_media: u64,
+    /// How many messages a connection may send.
+    pub messages: Option<Rate>,
 }
 
 /// See the module.
@@ -111,8 +118,8 @@ struct Open {
     transfers: Vec<Transfer>,
     /// The ticket of the last upload.
     last_upload: u32,
-    /// Up to when its events have used up what it may tell; `None`: it never told anything, as most.
-    events_until: Option<Box<Instant>>,
+    /// What it has used up of its rates; `None`: nothing yet, as most that have no limit.
+    spent: Option<Box<Spent>>,
 }
 
 #[derive(Debug)]
@@ -125,6 +132,8 @@ struct Body {
 #[derive(Debug)]
 struct Ending {
     last: Vec<u8>,
+    /// When it is over, whatever still waits to be sent.
+    gone_by: Option<Instant>,
     /// Whether a request, or the file of a body, is still under way.
     waits: bool,
     /// Whose body it is.
@@ -157,7 +166,9 @@ impl Session {
     pub fn wants_input(&self) -> bool {
         match &self.state {
             State::AwaitingHello => true,
-            State::Open(open) => !open.waits && self.in_flight < IN_FLIGHT && self.effects.is_empty(),
+            State::Open(open) => {
+                !open.waits && !open.is_paused() && self.in_flight < IN_FLIGHT && self.effects.is_empty()
+            }
             State::LoggingIn(_) | State::Ending(_) | State::Over => false,
         }
     }
@@ -183,7 +194,12 @@ impl Session {
     /// When to call [`Session::handle_timeout`] at the latest.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next(&self.rules)
+        let paused_until = match &self.state {
+            State::Open(open) => open.paused_until(),
+            _ => None,
+        };
+        let due = self.timers.next(&self.rules);
+        paused_until.into_iter().chain(due).min()
     }
 
     /// Bytes came.
@@ -218,7 +234,7 @@ impl Session {
             Event::BodyStart { kind, size } => self.body_start(now, kind, size),
             Event::BodyChunk(_) => {}
             Event::BodyEnd => self.body_end(),
-            Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
+            Event::Skipped { kind, size, reason } => self.skipped(now, kind, size, reason),
         }
     }
 
@@ -253,11 +269,16 @@ impl Session {
                 let text = "more waits to be read than the server keeps for one connection";
                 self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
             }
-            Notice::Banned(refusal) => self.fatal(now, &refusal, delivery::ABOUT_NOTHING),
+            Notice::Banned(refusal) => {
+                self.fatal(now, &refusal, delivery::ABOUT_NOTHING);
+                self.be_gone(now + FATAL_DRAIN + LEAVE);
+            }
             Notice::Kicked => {
                 let bye = delivery::bye(KICKED, "the operator has ended this user's connections");
                 self.end(Some(now + FATAL_DRAIN), bye);
+                self.be_gone(now + FATAL_DRAIN + LEAVE);
             }
+            Notice::Rules(rules) => self.rules = rules,
             Notice::Shutdown => self.shutdown(now),
         }
     }
@@ -281,19 +302,16 @@ impl Session {
 
     /// A time of [`Session::poll_timeout`] has come.
     pub fn handle_timeout(&mut self, now: Instant) {
+        self.go_on(now);
         match self.timers.due(&self.rules, now) {
             None => {}
             Some(Due::Ping) => {
                 let ping = delivery::bytes_of(&frame::Ping { bytes: b"" });
                 self.effects.push_back(Effect::Ping(ping));
             }
+            Some(Due::Drain) if self.is_over() => self.abandon("not all could be sent before the end"),
             Some(Due::Drain) => self.finish(),
-            Some(Due::Stall) => {
-                log::debug!("connection {}: nothing could be sent for too long", self.conn);
-                self.state = State::Over;
-                self.timers.ending(None);
-                self.effects.push_back(Effect::Abandon);
-            }
+            Some(Due::Stall) => self.abandon("nothing could be sent for too long"),
             Some(Due::Timeout(text)) => {
                 self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
             }
@@ -331,7 +349,8 @@ impl Session {
     }
 
     /// A frame that the decoder passes over.
-    fn skipped(&mut self, kind: u8, reason: SkipReason) {
+    fn skipped(&mut self, now: Now, kind: u8, size: u32, reason: SkipReason) {
+        self.charge_skipped(now.instant, size);
         let refusal = match reason {
             SkipReason::Unknown { .. } if kind >= 0x80 => return,
             SkipReason::Unknown { .. } => {
@@ -388,6 +407,22 @@ impl Session {
             Some(now + DRAIN),
             delivery::bye(1, "the server is shutting down; come back in a few seconds"),
         );
+        self.be_gone(now + DRAIN + LEAVE);
+    }
+
+    /// One that ends is over by then, whatever still waits to be sent.
+    fn be_gone(&mut self, by: Instant) {
+        match &mut self.state {
+            State::Ending(ending) => ending.gone_by = Some(by),
+            State::Over => self.timers.ending(Some(by)),
+            _ => {}
+        }
+    }
+
+    fn abandon(&mut self, why: &str) {
+        log::debug!("connection {}: {why}", self.conn);
+        self.state = State::Over;
+        self.effects.push_back(Effect::Abandon);
     }
 
     /// Takes nothing more; `last` is sent when all is answered, or at `by`.
@@ -403,7 +438,7 @@ impl Session {
         // A body that is whole becomes a message still; one that is not never will.
         let open = open.filter(|open| open.waits && open.body.is_some());
         self.timers.ending(by);
-        self.state = State::Ending(Ending { last, waits, open });
+        self.state = State::Ending(Ending { last, gone_by: None, waits, open });
         self.finish_if_drained();
     }
 
@@ -433,8 +468,9 @@ impl Session {
 
     fn finish(&mut self) {
         if let State::Ending(ending) = &mut self.state {
-            let last = std::mem::take(&mut ending.last);
+            let (last, gone_by) = (std::mem::take(&mut ending.last), ending.gone_by);
             self.over(last);
+            self.timers.ending(gone_by);
         }
     }
 

@@ -4,6 +4,7 @@
 mod events;
 mod frames;
 mod login;
+mod pace;
 mod times;
 mod transfers;
 
@@ -32,6 +33,7 @@ fn rules() -> Rules {
         frame: 30 * SECOND,
         stall: 300 * SECOND,
         max_media: 1 << 30,
+        messages: None,
     }
 }
 

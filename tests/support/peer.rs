@@ -63,7 +63,10 @@ pub fn raw(kind: u8, payload: &[u8]) -> Vec<u8> {
 impl Peer {
     /// A connection that has said nothing.
     pub fn connect(server: &Server) -> Peer {
-        let socket = TcpStream::connect(server.address()).expect("a connection");
+        Peer::on(TcpStream::connect(server.address()).expect("a connection"))
+    }
+
+    pub fn on(socket: TcpStream) -> Peer {
         socket.set_nodelay(true).expect("no delay");
         socket.set_read_timeout(Some(PATIENCE)).expect("a time limit");
         socket.set_write_timeout(Some(PATIENCE)).expect("a time limit");

@@ -4,8 +4,9 @@ use super::PATIENCE;
 use std::fmt::Write as _;
 use std::io::{BufRead, BufReader, Write as _};
 use std::net::SocketAddr;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::Instant;
 use tempfile::TempDir;
@@ -14,6 +15,10 @@ use tempfile::TempDir;
 pub struct Server {
     data: TempDir,
     set: Vec<String>,
+    /// The file of settings, and its folder.
+    file: Option<TempDir>,
+    /// The descriptors that it may have.
+    descriptors: Option<u32>,
     running: Option<Running>,
     log: String,
     may_err: bool,
@@ -22,7 +27,11 @@ pub struct Server {
 struct Running {
     child: Child,
     address: SocketAddr,
-    stderr: JoinHandle<String>,
+    /// The door over TLS.
+    tls: Option<SocketAddr>,
+    /// What it has logged, and who writes that down.
+    log: Arc<Mutex<String>>,
+    logging: JoinHandle<()>,
 }
 
 impl Server {
@@ -32,13 +41,44 @@ impl Server {
     }
 
     pub fn with(set: &[(&str, &str)]) -> Server {
+        let mut server = Server::of(set);
+        server.start_again();
+        server
+    }
+
+    /// With these settings in a file.
+    pub fn with_file(settings: &str) -> Server {
+        let mut server = Server::of(&[]);
+        server.file = Some(tempfile::tempdir().expect("a folder"));
+        server.write_settings(settings);
+        server.start_again();
+        server
+    }
+
+    /// With so many file descriptors, and no more.
+    pub fn with_descriptors(descriptors: u32, set: &[(&str, &str)]) -> Server {
+        let mut server = Server::of(set);
+        server.descriptors = Some(descriptors);
+        server.start_again();
+        server
+    }
+
+    /// Other settings in the file, which a running server does not look at by itself.
+    pub fn write_settings(&self, settings: &str) {
+        std::fs::write(self.settings().expect("a server with a file"), settings).expect("the settings");
+    }
+
+    fn settings(&self) -> Option<PathBuf> {
+        self.file.as_ref().map(|folder| folder.path().join("chatwire.toml"))
+    }
+
+    fn of(set: &[(&str, &str)]) -> Server {
         let quiet = ["--set".to_string(), "assistant.kind=none".to_string()];
         let set = set.iter().flat_map(|(key, value)| ["--set".to_string(), format!("{key}={value}")]);
         let set = quiet.into_iter().chain(set).collect();
         let data = tempfile::tempdir().expect("a folder");
-        let mut server = Server { data, set, running: None, log: String::new(), may_err: false };
-        server.start_again();
-        server
+        let log = String::new();
+        Server { data, set, file: None, descriptors: None, running: None, log, may_err: false }
     }
 
     /// Errors in its log are what the test is about.
@@ -54,11 +94,44 @@ impl Server {
         self.running().address
     }
 
+    /// Where it serves over TLS.
+    pub fn tls_address(&self) -> SocketAddr {
+        self.running().tls.expect("a server with listen.tls")
+    }
+
+    /// Waits until its log has a line with this in it, and gives the last such line.
+    #[track_caller]
+    pub fn logs(&self, text: &str) -> String {
+        self.logs_behind(0, text)
+    }
+
+    #[track_caller]
+    fn logs_behind(&self, begin: usize, text: &str) -> String {
+        let mut found = None;
+        super::until(&format!("{text} in the log"), || {
+            let log = self.running().log.lock().expect("the log");
+            found = log[begin..].lines().rfind(|line| line.contains(text)).map(str::to_owned);
+            found.is_some()
+        });
+        found.unwrap_or_default()
+    }
+
     /// A server on the same folder and with the same settings, not yet begun.
     pub fn command(&self) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatwire"));
+        let binary = env!("CARGO_BIN_EXE_chatwire");
+        let mut command = match self.descriptors {
+            None => Command::new(binary),
+            Some(descriptors) => {
+                let mut shell = Command::new("/bin/sh");
+                shell.arg("-c").arg(format!("ulimit -n {descriptors}; exec \"$0\" \"$@\"")).arg(binary);
+                shell
+            }
+        };
         command.env_clear().env("RUST_BACKTRACE", "1").arg("serve").arg("--data").arg(self.data.path());
-        command.args(["--listen", "127.0.0.1:0"]).args(&self.set);
+        if let Some(file) = self.settings() {
+            command.arg("--config").arg(file);
+        }
+        command.args(["--set", "listen.tcp=127.0.0.1:0"]).args(&self.set);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }
@@ -89,21 +162,36 @@ impl Server {
     /// Begins again on the same folder, after [`Server::kill`] or [`Server::terminate`].
     pub fn start_again(&mut self) {
         assert!(self.running.is_none(), "it is running");
-        let mut child = self.command().spawn().expect("the server's binary");
+        self.start_by(self.command());
+    }
+
+    /// Begins by this command.
+    pub fn start_by(&mut self, mut command: Command) {
+        let mut child = command.spawn().expect("the server's binary");
         let stderr = BufReader::new(child.stderr.take().expect("its log"));
-        let stderr = std::thread::spawn(move || {
-            let lines = stderr.lines().map_while(Result::ok);
-            lines.fold(String::new(), |log, line| log + &line + "\n")
+        let log = Arc::new(Mutex::new(String::new()));
+        let to = log.clone();
+        let logging = std::thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                *to.lock().expect("the log") += &(line + "\n");
+            }
         });
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("its stdout")).read_line(&mut line).expect("a line");
-        let address = line.trim().strip_prefix("listening tcp ").and_then(|a| a.parse().ok());
-        let Some(address) = address else {
-            // It has said nothing, so it has ended or will not begin: either way it is over.
-            let _ = child.kill();
-            panic!("the server did not begin: {line:?}\n{}", stderr.join().unwrap_or_default());
+        let mut stdout = BufReader::new(child.stdout.take().expect("its stdout"));
+        let mut door = |kind: &str| {
+            let mut line = String::new();
+            stdout.read_line(&mut line).expect("a line");
+            line.trim().strip_prefix("listening ")?.strip_prefix(kind)?.trim().parse().ok()
         };
-        self.running = Some(Running { child, address, stderr });
+        let address = door("tcp");
+        let has_tls = self.set.iter().any(|set| set.starts_with("listen.tls="));
+        let tls = if has_tls && address.is_some() { door("tls") } else { None };
+        let (Some(address), true) = (address, tls.is_some() == has_tls) else {
+            // It has not said where it is, so it has ended or will not begin: either way it is over.
+            let _ = child.kill();
+            let _ = logging.join();
+            panic!("the server did not begin:\n{}", log.lock().expect("the log"));
+        };
+        self.running = Some(Running { child, address, tls, log, logging });
     }
 
     /// As if the machine had taken it away, and then again.
@@ -122,9 +210,21 @@ impl Server {
 
     /// SIGTERM, without waiting for what comes of it.
     pub fn signal_term(&self) {
+        self.signal("-TERM");
+    }
+
+    /// SIGHUP, and what its log says of it: the line with this in it.
+    #[track_caller]
+    pub fn reload(&self, says: &str) -> String {
+        let begin = self.running().log.lock().expect("the log").len();
+        self.signal("-HUP");
+        self.logs_behind(begin, says)
+    }
+
+    fn signal(&self, signal: &str) {
         let id = self.running().child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status().expect("kill");
-        assert!(sent.success(), "SIGTERM could not be sent");
+        let sent = Command::new("kill").args([signal, &id]).status().expect("kill");
+        assert!(sent.success(), "{signal} could not be sent");
     }
 
     /// Waits until it has ended by itself.
@@ -148,6 +248,11 @@ impl Server {
         self.wait()
     }
 
+    /// What it has logged, of all its lives but the one that runs.
+    pub fn log(&self) -> &str {
+        &self.log
+    }
+
     /// Its resident memory, in bytes.
     pub fn resident(&self) -> usize {
         let path = format!("/proc/{}/status", self.running().child.id());
@@ -162,7 +267,8 @@ impl Server {
 
     fn ended(&mut self, mut running: Running) -> ExitStatus {
         let status = running.child.wait().expect("its end");
-        self.log += &running.stderr.join().unwrap_or_default();
+        let _ = running.logging.join();
+        self.log += &running.log.lock().expect("the log");
         let _ = writeln!(self.log, "({status})");
         status
     }

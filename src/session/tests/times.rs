@@ -186,3 +186,36 @@ fn a_server_that_stops_waits_no_longer_for_those_that_are_ending_already() {
 fn a_connection_that_reads_too_little_of_what_must_not_be_dropped_ends() {
     assert_eq!(ends_with_error(&open().notice(Notice::Overrun)).0, Code::Timeout);
 }
+
+#[test]
+fn the_end_of_the_server_does_not_wait_for_who_reads_nothing() {
+    let mut story = open();
+    let effects = story.notice(Notice::Shutdown);
+    assert!(matches!(effects[..], [Effect::Mute, Effect::Finish(_)]), "{effects:?}");
+    assert!(story.wait(DRAIN + LEAVE - Duration::from_millis(1)).is_empty());
+    assert!(matches!(story.wait(Duration::from_millis(1))[..], [Effect::Abandon]));
+
+    // Who was to be answered first has no longer than that.
+    let mut story = open();
+    story.send(Text { text: "hello" });
+    assert!(story.notice(Notice::Shutdown).is_empty());
+    let effects = story.wait(DRAIN + LEAVE);
+    assert!(matches!(effects[..], [Effect::Mute, Effect::Finish(_), Effect::Abandon]), "{effects:?}");
+
+    // Nor has who was about to go by itself.
+    let mut story = open();
+    story.send(Bye::default());
+    assert!(story.wait(100 * SECOND).is_empty());
+    story.notice(Notice::Shutdown);
+    assert!(matches!(story.wait(DRAIN + LEAVE)[..], [Effect::Abandon]));
+}
+
+#[test]
+fn who_is_kicked_or_banned_is_gone_soon_whatever_they_read() {
+    let banned = Notice::Banned(Refusal::new(Code::Banned, "noise"));
+    for notice in [Notice::Kicked, banned] {
+        let mut story = open();
+        story.notice(notice);
+        assert!(matches!(story.wait(FATAL_DRAIN + LEAVE)[..], [Effect::Abandon]));
+    }
+}

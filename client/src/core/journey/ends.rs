@@ -47,7 +47,7 @@ impl Journey {
                 return;
             }
             (Error::Unreachable(problem), _) if problem.kind == ErrorKind::ConnectionRefused => {}
-            (Error::Refused(_), _) => {}
+            (Error::Refused(_) | Error::Tls(_), _) => {}
             // The server may have made the guest, and nobody has its token.
             _ => self.name_may_be_own = true,
         }

@@ -1,0 +1,242 @@
+//! abuse: what hostile connections do to somebody else's texts, and to the server's memory. First a client sends
+//! texts one at a time alone, then beside them.
+//!
+//! Each hostile connection is of one kind, goes on with it once a second, and comes again when it is thrown out.
+
+use super::Tally;
+use crate::Result;
+use crate::measure::{DRAIN, Span};
+use crate::options::Plan;
+use crate::pool::{Door, Load, Out, Pool, enter};
+use crate::process::Process;
+use crate::report::Figures;
+use crate::target::Target;
+use chatwire_codec::frame::{Hello, History, Ping, Text, Typing};
+use chatwire_codec::{Frame, Payload, header};
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+/// How often each hostile connection goes on.
+const PACE: Duration = Duration::from_secs(1);
+/// How long they are at it before it counts.
+const SETTLE: Duration = Duration::from_secs(3);
+/// Bytes that a flood offers at once.
+const FLOOD_BYTES: usize = 64 * 1024;
+
+pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
+    let alone = texts(plan, target)?;
+    let before = target.process.as_ref().map(Process::resident).transpose()?;
+    let (is_over, thrown_out) = (AtomicBool::new(false), AtomicU64::new(0));
+    let (beside, peak) = std::thread::scope(|scope| {
+        let crowd = scope.spawn(|| crowd(target.addr, plan.connections, &is_over, &thrown_out));
+        let measured = || -> Result<_> {
+            std::thread::sleep(SETTLE);
+            let beside = texts(plan, target)?;
+            Ok((beside, target.process.as_ref().map(Process::peak).transpose()?))
+        };
+        let measured = measured();
+        is_over.store(true, Ordering::Relaxed);
+        crowd.join().map_err(|_| "the hostile connections failed")??;
+        measured
+    })?;
+    let mut faults = alone.faults;
+    faults.add(beside.faults);
+    let mut figures = Figures::new(faults);
+    figures.put("hostile", plan.connections as f64);
+    figures.put("thrown_out", thrown_out.load(Ordering::Relaxed) as f64);
+    figures.put("alone_p50_us", alone.answers.micros(0.5));
+    figures.put("alone_p99_us", alone.answers.micros(0.99));
+    figures.put("beside_p50_us", beside.answers.micros(0.5));
+    figures.put("beside_p99_us", beside.answers.micros(0.99));
+    figures.put("p50_raised_percent", 100.0 * (beside.answers.micros(0.5) / alone.answers.micros(0.5) - 1.0));
+    if let (Some(before), Some(peak)) = (before, peak) {
+        figures.put("raised_mib", (peak - before) / 1024.0);
+    }
+    Ok(figures)
+}
+
+/// Texts one at a time.
+fn texts(plan: &Plan, target: &Target) -> Result<Tally> {
+    let mut pool = Pool::new(target.addr)?;
+    enter(&mut pool, &[Door::home()])?;
+    let begin = Instant::now() + plan.warmup;
+    let span = Span { begin, end: begin + plan.span };
+    let text = "a".repeat(plan.bytes);
+    let mut sender = Sender { span, text, asked: None, is_over: false, tally: Tally::new()? };
+    pool.run(span.end + DRAIN, &mut sender)?;
+    sender.tally.faults.lost += u64::from(sender.asked.is_some());
+    Ok(sender.tally)
+}
+
+struct Sender {
+    span: Span,
+    text: String,
+    /// When the one that is not answered was sent.
+    asked: Option<Instant>,
+    is_over: bool,
+    tally: Tally,
+}
+
+impl Load for Sender {
+    fn frame(&mut self, _conn: usize, frame: &Frame<'_>, now: Instant) -> Result<()> {
+        if matches!(frame, Frame::Status(_))
+            && let Some(asked) = self.asked.take()
+            && self.span.contains(now)
+        {
+            self.tally.messages += 1;
+            self.tally.answers.add(now - asked);
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, out: &mut Out<'_>, now: Instant) -> Result<()> {
+        self.is_over = now >= self.span.end;
+        if self.asked.is_none() && !self.is_over {
+            self.asked = Some(now);
+            out.put(0, &Text { text: &self.text })?;
+        }
+        Ok(())
+    }
+
+    fn is_done(&self) -> bool {
+        self.is_over && self.asked.is_none()
+    }
+}
+
+/// What a hostile connection does.
+#[derive(Clone, Copy)]
+enum Kind {
+    /// Says nothing.
+    Silent,
+    /// Says HELLO a byte at a time.
+    HelloByBytes,
+    /// Says a text a byte at a time.
+    TextByBytes,
+    /// Begins a file of which no more comes than this beginning.
+    HalfAFile,
+    /// Asks for more and more, and reads nothing.
+    Asks,
+    /// PINGs, and reads nothing.
+    Pings,
+    /// Sends texts, and reads nothing.
+    Sends,
+    /// Sends what nobody knows, and TYPING about chats that are not there.
+    Noise,
+}
+
+const KINDS: [Kind; 8] = [
+    Kind::Silent,
+    Kind::HelloByBytes,
+    Kind::TextByBytes,
+    Kind::HalfAFile,
+    Kind::Asks,
+    Kind::Pings,
+    Kind::Sends,
+    Kind::Noise,
+];
+
+/// All hostile connections, until it is over.
+fn crowd(addr: SocketAddr, connections: usize, is_over: &AtomicBool, thrown_out: &AtomicU64) -> Result<()> {
+    let mut hostile = Vec::with_capacity(connections);
+    let mut next_round = Instant::now();
+    while !is_over.load(Ordering::Relaxed) {
+        next_round += PACE;
+        for number in 0..connections {
+            // Spread over the round, as connections of many clients are.
+            while Instant::now() + PACE
+                < next_round + PACE * u32::try_from(number)? / u32::try_from(connections)?
+            {
+                std::thread::sleep(Duration::from_millis(1));
+            }
+            if is_over.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if hostile.len() == number {
+                hostile.push(Hostile::connect(addr, KINDS[number % KINDS.len()])?);
+            } else if !hostile[number].go_on() {
+                thrown_out.fetch_add(1, Ordering::Relaxed);
+                hostile[number] = Hostile::connect(addr, hostile[number].kind)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+struct Hostile {
+    stream: TcpStream,
+    kind: Kind,
+    /// What it says again and again, and how much of it is said.
+    script: Vec<u8>,
+    said: usize,
+}
+
+impl Hostile {
+    fn connect(addr: SocketAddr, kind: Kind) -> Result<Hostile> {
+        let mut stream = TcpStream::connect(addr)?;
+        stream.set_nonblocking(true)?;
+        let mut hello = Vec::new();
+        Hello { version: 1, timezone: "UTC", ..Hello::default() }.encode(&mut hello)?;
+        if !matches!(kind, Kind::Silent | Kind::HelloByBytes) {
+            stream.write_all(&hello)?;
+        }
+        let script = kind.script(&hello)?;
+        let mut hostile = Hostile { stream, kind, script, said: 0 };
+        hostile.go_on();
+        Ok(hostile)
+    }
+
+    /// Does what it does once more; false when it was thrown out.
+    fn go_on(&mut self) -> bool {
+        let rest = &self.script[self.said..];
+        let piece = match self.kind {
+            Kind::HelloByBytes | Kind::TextByBytes => &rest[..rest.len().min(1)],
+            _ => rest,
+        };
+        let said = match self.stream.write(piece) {
+            Ok(said) => said,
+            Err(e) if e.kind() == ErrorKind::WouldBlock => 0,
+            Err(_) => return false,
+        };
+        self.said += said;
+        if self.said == self.script.len()
+            && matches!(self.kind, Kind::Asks | Kind::Pings | Kind::Sends | Kind::Noise)
+        {
+            self.said = 0;
+        }
+        // Those that read look whether they are still wanted.
+        match self.kind {
+            Kind::Asks | Kind::Pings | Kind::Sends => true,
+            _ => !matches!(self.stream.read(&mut [0; 4096]), Ok(0)),
+        }
+    }
+}
+
+impl Kind {
+    fn script(self, hello: &[u8]) -> Result<Vec<u8>> {
+        let mut once = Vec::new();
+        match self {
+            Kind::Silent => return Ok(once),
+            Kind::HelloByBytes => return Ok(hello.to_vec()),
+            Kind::TextByBytes => {
+                Text { text: &"a".repeat(1000) }.encode(&mut once)?;
+                return Ok(once);
+            }
+            Kind::HalfAFile => {
+                once.extend(header(chatwire_codec::frame::kind::FILE, 1 << 20));
+                once.resize(16 * 1024, 7);
+                return Ok(once);
+            }
+            Kind::Asks => History { req: 1, chat: 1, ..History::default() }.encode(&mut once)?,
+            Kind::Pings => Ping { bytes: &[7; 64] }.encode(&mut once)?,
+            Kind::Sends => Text { text: "hello" }.encode(&mut once)?,
+            Kind::Noise => {
+                once.extend(header(0x7F, 1000));
+                once.resize(1005, 7);
+                Typing { chat: 99, on: 1, ..Typing::default() }.encode(&mut once)?;
+            }
+        }
+        Ok(once.repeat(FLOOD_BYTES / once.len()))
+    }
+}
