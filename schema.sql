@@ -134,6 +134,9 @@ CREATE TABLE media (
     width       INTEGER NOT NULL DEFAULT 0,
     height      INTEGER NOT NULL DEFAULT 0,
     created_at  INTEGER NOT NULL,
+    -- Who brought it first: it counts as that user's, as long as it is kept. All kinds of one file have one owner;
+    -- what nobody is known to have brought is the assistant's.
+    owner       INTEGER NOT NULL DEFAULT 1,
     PRIMARY KEY (id, kind)
 ) STRICT, WITHOUT ROWID;
 
@@ -150,25 +153,41 @@ CREATE TABLE media_refs (
 -- From media to the chats that it stands in.
 CREATE INDEX media_refs_by_media ON media_refs (media, kind, message);
 
--- What a user has uploaded: half, with its temporary file, or whole, and then its user may send it.
+-- What a user has STORED by an upload, and may send, whether or not a message has it. It ends with the media. A half
+-- upload has no row: it is a file, which says all that there is to know of it.
 CREATE TABLE uploads (
-    user       INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
-    media      BLOB NOT NULL CHECK (length(media) = 32),    -- the digest that was announced
-    kind       INTEGER NOT NULL CHECK (kind IN (1, 2, 3, 4)),
-    size       INTEGER NOT NULL,                            -- the size that was announced
-    name       TEXT NOT NULL DEFAULT '',
-    received   INTEGER NOT NULL DEFAULT 0,                  -- bytes that are safe on disk
-    path       TEXT,                                        -- of the half file; NULL when it is whole
-    touched_at INTEGER NOT NULL,
-    stored_at  INTEGER,                                     -- NULL while it is half
-    PRIMARY KEY (user, media)
+    user      INTEGER NOT NULL REFERENCES users ON DELETE CASCADE,
+    media     BLOB NOT NULL,
+    kind      INTEGER NOT NULL,
+    stored_at INTEGER NOT NULL,
+    PRIMARY KEY (user, media, kind),
+    FOREIGN KEY (media, kind) REFERENCES media (id, kind) ON DELETE CASCADE
 ) STRICT, WITHOUT ROWID;
 
--- Half uploads are kept for a day.
-CREATE INDEX uploads_half ON uploads (touched_at) WHERE stored_at IS NULL;
+-- Whether media that no message has any more may still be sent by somebody who has uploaded it. Media that goes takes
+-- its uploads along.
+CREATE INDEX uploads_by_media ON uploads (media, kind);
 
--- Whether media that no message has any more may still be sent by somebody who has uploaded it.
-CREATE INDEX uploads_by_media ON uploads (media, kind) WHERE stored_at IS NOT NULL;
+-- Bytes of the files of media, by owner; of all together under 0. A file counts once, however many kinds it is of.
+-- Kept by triggers, so that whoever adds or removes media need not know of it.
+CREATE TABLE storage (
+    owner INTEGER PRIMARY KEY,
+    bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TRIGGER media_comes AFTER INSERT ON media
+WHEN NOT EXISTS (SELECT 1 FROM media WHERE id = NEW.id AND kind <> NEW.kind)
+BEGIN
+    INSERT INTO storage (owner, bytes)
+    SELECT NEW.owner, 0 WHERE NOT EXISTS (SELECT 1 FROM storage WHERE owner = NEW.owner);
+    UPDATE storage SET bytes = bytes + NEW.size WHERE owner IN (0, NEW.owner);
+END;
+
+CREATE TRIGGER media_goes AFTER DELETE ON media
+WHEN NOT EXISTS (SELECT 1 FROM media WHERE id = OLD.id)
+BEGIN
+    UPDATE storage SET bytes = bytes - OLD.size WHERE owner IN (0, OLD.owner);
+END;
 
 -- Who is kept out: a user or an address (with a prefix length).
 CREATE TABLE bans (
@@ -195,3 +214,4 @@ CREATE TABLE orders (
 -- The first user is the assistant, the first chat the room that everybody is in.
 INSERT INTO users (id, kind, name, name_key, created_at) VALUES (1, 2, 'assistant', 'assistant', 0);
 INSERT INTO chats (id, kind, name, name_key, created_at) VALUES (1, 1, 'all', 'all', 0);
+INSERT INTO storage (owner, bytes) VALUES (0, 0);

@@ -108,7 +108,8 @@ struct Open {
 fn session() -> Open {
     let second = Duration::from_secs(1);
     let (policy, heartbeat, hello) = (Policy::default(), 30 * second, 10 * second);
-    let rules = Arc::new(Rules { policy, heartbeat, hello, frame: 30 * second, stall: 300 * second });
+    let (frame, stall, max_media) = (30 * second, 300 * second, 1 << 30);
+    let rules = Arc::new(Rules { policy, heartbeat, hello, frame, stall, max_media });
     let now = Now { instant: Instant::now(), wall: 1_767_268_800_000_000 };
     let mut session = Session::new(rules, ConnId(1), true, now.instant);
     let hello = Hello { version: 1, timezone: "UTC", ..Hello::default() };

@@ -1,4 +1,4 @@
-//! A video of 1 GiB in one frame, and back with FETCH: how fast, and how much memory it costs the server.
+//! A video of 1 GiB in one frame, by UPLOAD, and back with FETCH: how fast, and how much memory it costs the server.
 //!
 //! `cargo bench --bench media` compares with writing the same bytes to a file on the same disk in pieces of
 //! 256 KiB and syncing it, which is what `dd bs=256k conv=fsync` does, in turn, several times. The memory is
@@ -14,7 +14,7 @@
 
 mod support;
 
-use chatwire_codec::frame::{Chunk, Fetch, Hello, kind};
+use chatwire_codec::frame::{Chunk, Fetch, Hello, Received, Upload, kind};
 use chatwire_codec::{Payload, header};
 use std::fs::File;
 use std::io::{Read, Write};
@@ -26,6 +26,10 @@ use support::{Server, median};
 const SIZE: usize = 1 << 30;
 const PIECE: usize = 256 * 1024;
 const REPETITIONS: usize = 3;
+/// Bytes of media in one CHUNK.
+const CHUNK: usize = 64 * 1024;
+/// Bytes of an upload that may be unconfirmed.
+const WINDOW: usize = 1024 * 1024;
 
 fn main() {
     let folder = tempfile::tempdir_in(env!("CARGO_TARGET_TMPDIR")).unwrap();
@@ -35,7 +39,7 @@ fn main() {
     Hello { version: 1, timezone: "UTC", ..Hello::default() }.encode(&mut hello).unwrap();
     stream.write_all(&hello).unwrap();
     assert_eq!(frame(&mut stream).0, kind::WELCOME);
-    let (mut plain, mut sent, mut fetched) = (Vec::new(), Vec::new(), Vec::new());
+    let (mut plain, mut sent, mut uploaded, mut fetched) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
     for repetition in 0..REPETITIONS {
         let mut body = Body::new(repetition as u64);
         plain.push(SIZE as f64 / write_and_sync(folder.path(), &mut body) / 1e6);
@@ -47,17 +51,25 @@ fn main() {
         let grown = server.peak() - before;
         server.forget_peak();
         let before = server.resident();
-        let seconds = fetch(&mut stream, repetition as u32 + 1, digest);
+        let seconds = upload(&mut stream, &mut Body::new((REPETITIONS + repetition) as u64));
+        uploaded.push(SIZE as f64 / seconds / 1e6);
+        let grown_by_upload = server.peak() - before;
+        server.forget_peak();
+        let before = server.resident();
+        let seconds = fetch(&mut stream, repetition as u32 + 2, digest);
         fetched.push(SIZE as f64 / seconds / 1e6);
         println!(
-            "write and sync {:5.0} MB/s   send {:5.0} MB/s, {grown} KiB more   fetch {:5.0} MB/s, {} KiB more",
+            "write and sync {:5.0} MB/s   send {:5.0} MB/s, {grown} KiB more   \
+             upload {:5.0} MB/s, {grown_by_upload} KiB more   fetch {:5.0} MB/s, {} KiB more",
             plain[repetition],
             sent[repetition],
+            uploaded[repetition],
             fetched[repetition],
             server.peak() - before
         );
     }
-    println!("medians: {:.0}, {:.0}, {:.0} MB/s", median(plain), median(sent), median(fetched));
+    let medians = [plain, sent, uploaded, fetched].map(median).map(|median| format!("{median:.0}"));
+    println!("medians: {} MB/s", medians.join(", "));
 }
 
 /// Something that begins like an MP4 and is different in each repetition.
@@ -117,6 +129,44 @@ fn send(stream: &mut TcpStream, body: &mut Body) -> ([u8; 32], f64) {
     }
     assert_eq!(frame(stream).0, kind::STATUS);
     (*hasher.finalize().as_bytes(), began.elapsed().as_secs_f64())
+}
+
+/// Uploads the body, as far ahead of what is confirmed as a client may be, and waits for STORED.
+fn upload(stream: &mut TcpStream, body: &mut Body) -> f64 {
+    let mut hasher = blake3::Hasher::new();
+    let mut copy = Body { piece: body.piece.clone(), at: 0 };
+    while let Some(piece) = copy.next() {
+        hasher.update(piece);
+    }
+    let digest = *hasher.finalize().as_bytes();
+    let mut out = Vec::new();
+    let began = Instant::now();
+    let wish = Upload { req: 1, media_kind: kind::VIDEO, size: SIZE as u64, digest, name: "" };
+    wish.encode(&mut out).unwrap();
+    stream.write_all(&out).unwrap();
+    assert_eq!(frame(stream).0, kind::UPLOAD_READY);
+    let (mut at, mut safe) = (0, 0);
+    while let Some(piece) = body.next() {
+        for bytes in piece.chunks(CHUNK) {
+            while at + CHUNK - safe > WINDOW {
+                let (kind, payload) = frame(stream);
+                assert_eq!(kind, kind::RECEIVED);
+                safe = Received::parse(&payload).unwrap().offset as usize;
+            }
+            out.clear();
+            Chunk { transfer: 1, offset: at as u64, bytes }.encode(&mut out).unwrap();
+            stream.write_all(&out).unwrap();
+            at += bytes.len();
+        }
+    }
+    let stored = loop {
+        let (kind, _) = frame(stream);
+        if kind != kind::RECEIVED {
+            break kind;
+        }
+    };
+    assert_eq!(stored, kind::STORED);
+    began.elapsed().as_secs_f64()
 }
 
 fn fetch(stream: &mut TcpStream, req: u32, media: [u8; 32]) -> f64 {

@@ -12,22 +12,25 @@ mod login;
 mod output;
 mod queries;
 mod serve;
+mod upload;
 
 use crate::auth::Auth;
 use crate::clock;
 use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::hub::{Due, Hub, Link};
-use crate::id::{Now, Seq};
+use crate::id::{Now, Seq, UserId};
 use crate::outbox::Held;
 use crate::permits::Permits;
+use crate::quota::Quota;
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
+use crate::uploads;
 use crate::warden::Warden;
-use body::Body;
+use body::{Body, Room};
 use chatwire_codec::frame::kind::FETCH;
-use chatwire_codec::{Decoder, Limits};
+use chatwire_codec::{Decoder, Limits, MediaKind};
 use fetch::Fetches;
 use input::Input;
 use login::Proof;
@@ -44,6 +47,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::{JoinHandle, spawn_blocking};
 use tokio::time::Sleep;
+use upload::Uploads;
 
 /// Bytes of text of one page for a connection that is behind.
 const PAGE_BYTES: usize = 128 * 1024;
@@ -58,6 +62,10 @@ pub struct Shared {
     pub store: Arc<dyn Store>,
     /// The files.
     pub media: Arc<MediaStore>,
+    /// Room for media.
+    pub quota: Arc<Quota>,
+    /// Uploads that go on over connections.
+    pub uploads: Arc<uploads::Uploads>,
     /// Messages in flight.
     pub permits: Permits,
     /// Who knows whether a password is right.
@@ -104,6 +112,7 @@ struct Connection<S> {
     output: Output,
     body: Option<Box<Body>>,
     fetches: Option<Box<Fetches>>,
+    uploads: Option<Box<Uploads>>,
     /// The file of the media whose message is about to be submitted.
     hold: Option<Box<Hold>>,
     /// A message that waits for a permit.
@@ -144,6 +153,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             output: Output::default(),
             body: None,
             fetches: None,
+            uploads: None,
             hold: None,
             blocked: None,
             proof: None,
@@ -196,6 +206,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.session.wants_input()
             && self.blocked.is_none()
             && self.body.as_ref().is_none_or(|body| body.has_room())
+            && self.uploads.as_ref().is_none_or(|uploads| uploads.has_room())
             && self.output.has_room()
             && !self.member.link.outbox.is_full()
     }
@@ -229,10 +240,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Effect::Typing(chat, on) => self.member.shared.hub.typing(&self.member.link, chat, on),
             Effect::Presence(presence) => self.member.shared.hub.present(&self.member.link, presence),
-            Effect::OpenBody(kind) => {
-                let held = Held::new(self.member.link.outbox.budget());
-                self.body = Some(Box::new(Body::new(self.member.shared.media.clone(), kind, held)));
-            }
+            Effect::OpenBody { kind, size, nonce } => self.open_body(kind, size, nonce),
             Effect::CloseBody => {
                 if let Some(body) = &mut self.body {
                     body.close();
@@ -246,8 +254,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.member.link.outbox.answer(|out| out.extend_from_slice(&answer));
                 self.member.link.outbox.notify(Notice::Answered);
             }
+            Effect::BeginUpload(wish) => self.begin_upload(wish),
+            Effect::FinishUpload(ticket) => self.finish_upload(ticket),
+            Effect::EndUpload(ticket, frames) => self.end_upload(ticket, &frames),
             Effect::Mute => {
                 self.member.shared.hub.mute(&self.member.link);
+                self.uploads = None;
                 self.fetches = None;
                 self.output.drop_all_chunks();
             }
@@ -258,6 +270,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             Effect::Abandon => self.is_dead = true,
         }
+    }
+
+    fn open_body(&mut self, kind: MediaKind, size: u32, nonce: u64) {
+        let (shared, link) = (&self.member.shared, &self.member.link);
+        let user = link.user().map_or(UserId::default(), |(user, _)| *user);
+        let room = Room { quota: shared.quota.clone(), user, size: size.into(), nonce };
+        let held = Held::new(link.outbox.budget());
+        self.body = Some(Box::new(Body::new(shared.media.clone(), kind, room, held)));
     }
 
     fn submit(&mut self, mut op: Op) {
@@ -283,7 +303,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved =
             self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
-        moved |= self.poll_proof(cx, now.instant);
+        moved |= self.poll_proof(cx, now.instant) | self.poll_uploads(cx, now.instant);
         if let Some(body) = &mut self.body
             && let Poll::Ready(result) = body.poll(cx)
         {

@@ -360,6 +360,11 @@ impl Hub {
             Committed::Remove(conn, req, result) => self.removed(conn, req, result),
             Committed::Read(conn, req, result) => self.read(conn, req, result),
             Committed::Delete(conn, req, result) => self.deleted(conn, req, result),
+            Committed::Upload(conn, ticket, result) => {
+                if let Some(link) = self.link(conn) {
+                    link.outbox.notify(Notice::Uploaded(ticket, result));
+                }
+            }
             Committed::Chores(chores) => self.chores_done(&chores),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }

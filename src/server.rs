@@ -8,10 +8,12 @@ use crate::connection::{Reading, Shared};
 use crate::hub::{Greeting, Hub, Listener};
 use crate::listener::{self, Door};
 use crate::permits::Permits;
+use crate::quota::Quota;
 use crate::session::Rules;
 use crate::store::Store;
 use crate::store::media::MediaStore;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
+use crate::uploads::Uploads;
 use crate::warden::Warden;
 use chatwire_codec::Limits;
 use std::io::{self, Write};
@@ -92,7 +94,9 @@ async fn serve(config: &Config, store: Arc<SqliteStore>) -> Result<(), Error> {
     announce(&socket)?;
     let accepting = listener::accept(socket, door, shared.clone(), tasks.clone(), stop.clone());
     let accepting = tokio::spawn(accepting);
-    let walking = AbortOnDropHandle::new(tokio::spawn(shared.warden.clone().walk(shared.hub.clone())));
+    let walking = AbortOnDropHandle::new(tokio::spawn(
+        shared.warden.clone().walk(shared.hub.clone(), shared.uploads.clone()),
+    ));
 
     tokio::select! {
         _ = terminate.recv() => {}
@@ -153,12 +157,17 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     store.frees(media.clone());
     store.start(hub.clone())?;
     let warden = Warden::new(as_store.clone()).map_err(|refusal| Error::Bans(refusal.text.into()))?;
+    let halves = media.halves().map_err(Error::Media)?;
+    let quota = Quota::new(as_store.clone(), config.limits.storage, &halves);
+    let uploads = Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone()));
     Ok(Shared {
         hub,
         auth: Arc::new(Auth::new(as_store.clone())),
         warden: Arc::new(warden),
         store: as_store,
         media,
+        quota,
+        uploads,
         permits,
         rules: Arc::new(Rules {
             policy: config.policy.clone(),
@@ -166,6 +175,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
             hello: config.timing.hello,
             frame: config.timing.frame,
             stall: config.timing.stall,
+            max_media: config.limits.media_bytes.into(),
         }),
         reading: Reading::default(),
         limits: Limits { max_text: config.limits.text_bytes, max_media: config.limits.media_bytes },

@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::policy::bans::Bans;
 use crate::store::{Op, Store};
+use crate::uploads::Uploads;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -17,6 +18,8 @@ use tokio::time::{MissedTickBehavior, interval};
 /// How often it is looked what is due. The operator's commands are carried out within a second; a look that finds
 /// nothing is four searches in indexes.
 const ROUND: Duration = Duration::from_millis(200);
+/// So many rounds are between two looks for half uploads that nobody has gone on with: ten minutes.
+const ROUNDS_BETWEEN_CLEARINGS: u32 = 3000;
 
 /// See the module.
 pub struct Warden {
@@ -43,13 +46,19 @@ impl Warden {
     }
 
     /// Goes round for ever.
-    pub async fn walk(self: Arc<Self>, hub: Arc<Hub>) {
+    pub async fn walk(self: Arc<Self>, hub: Arc<Hub>, uploads: Arc<Uploads>) {
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
-        loop {
+        for number in (0..ROUNDS_BETWEEN_CLEARINGS).cycle() {
             round.tick().await;
-            let (warden, hub) = (self.clone(), hub.clone());
-            if let Err(e) = spawn_blocking(move || warden.look(&hub)).await {
+            let (warden, hub, uploads) = (self.clone(), hub.clone(), uploads.clone());
+            let job = move || {
+                warden.look(&hub);
+                if number == 0 {
+                    uploads.clear(clock::wall());
+                }
+            };
+            if let Err(e) = spawn_blocking(job).await {
                 log::error!("the warden's round failed: {e}");
             }
         }

@@ -67,6 +67,7 @@ fn the_defaults_are_those_of_the_design() {
     assert_eq!((limits.connections, limits.connections_per_user), (10_000, 20));
     assert_eq!((limits.wait, limits.messages_in_flight), (Duration::from_secs(5), 4096));
     assert_eq!((limits.text_bytes, limits.media_bytes), (65_536, 1 << 30));
+    assert_eq!((limits.storage.all, limits.storage.own), (0, 0));
     let timing = &config.timing;
     let secs = [timing.heartbeat, timing.hello, timing.frame, timing.stall].map(|time| time.as_secs());
     assert_eq!(secs, [30, 10, 30, 300]);
@@ -166,12 +167,19 @@ fn a_feature_that_is_missing_is_refused_and_its_absence_taken() {
         ("store.retention_days", "0", "30"),
         ("limits.connections_per_address", "0", "5"),
         ("limits.messages_per_sec", "0", "10"),
-        ("limits.storage_bytes", "0", "1GiB"),
-        ("limits.storage_bytes_per_user", "0", "1GiB"),
     ] {
         assert_eq!(taken("", &[], &[(key, nothing)]), Config::default());
         set_is_refused(key, something, "cannot do that yet");
     }
+}
+
+#[test]
+fn storage_may_be_as_large_as_any_disk() {
+    let file = "[limits]\nstorage_bytes = \"20GiB\"\nstorage_bytes_per_user = 5000000000";
+    let storage = taken(file, &[], &[]).limits.storage;
+    assert_eq!((storage.all, storage.own), (20 << 30, 5_000_000_000));
+    set_is_refused("limits.storage_bytes", "-1", "not a whole number");
+    set_is_refused("limits.storage_bytes", "9223372036854775808", "out of bounds");
 }
 
 #[test]

@@ -344,9 +344,6 @@ fn unknown_frames_are_named_or_passed_over() {
     aya.send_bytes(&header(0x6E, (1 << 20) + 1));
     aya.expect_error(Code::TooLarge, 0, 0x6E);
     aya.send_bytes(&vec![0; (1 << 20) + 1]);
-    // What is not served yet.
-    aya.send(Upload { req: 11, media_kind: 4, size: 1, ..Upload::default() });
-    aya.expect_error(Code::Unsupported, 11, kind::UPLOAD);
     // What nobody hears of, and nothing answers.
     aya.send(Typing { chat: 1, on: 1, ..Typing::default() });
     aya.send(Presence { presence: 9, ..Presence::default() });

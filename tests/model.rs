@@ -14,7 +14,7 @@ mod support;
 use random::Random;
 use std::collections::BTreeMap;
 use support::*;
-use world::{ALL, Target, World};
+use world::{ALL, MEDIA, Target, World};
 
 /// Every request's number.
 const REQ: u32 = 7;
@@ -23,6 +23,8 @@ const NAMES: [&str; 6] = ["Watcher", "Aya", "Bo", "Cy", "Di", "Ed"];
 /// Those from here on have registered; the others are guests.
 const REGISTERED: usize = 4;
 const ROOMS: [&str; 4] = ["harbour", "quay", "pier", "all"];
+/// Files that there are.
+const FILES: usize = 4;
 /// Devices that one user has at most.
 const DEVICES: usize = 3;
 /// Events of one connection: fewer than make it a flood.
@@ -124,8 +126,9 @@ impl Run {
         let chat = self.some_chat(id);
         let name = self.random.pick(&["Aya", "Bo", "Cy", "Di", "Ed", "Watcher", "Nobody", "assistant"]);
         match self.random.below(100) {
-            0..26 => self.say(id, chat, name),
-            26..30 => self.delete(id, chat),
+            0..24 => self.say(id, chat, name),
+            24..28 => self.delete(id, chat),
+            28..30 => self.upload(id),
             30..38 => self.resend(id, chat),
             38..46 => self.join(id),
             46..50 if chat != self.lobby => self.leave(id, chat),
@@ -199,7 +202,10 @@ impl Run {
 impl Run {
     fn say(&mut self, id: usize, chat: u64, name: &str) {
         let nonce = if self.random.below(3) == 0 { 0 } else { self.random.number() };
-        let text = format!("text {}", self.step);
+        let text = match self.random.below(5) {
+            0 => format!("{MEDIA}{}", self.random.below(FILES)),
+            _ => format!("text {}", self.step),
+        };
         let room = self.random.pick(&ROOMS);
         let to = match self.random.below(6) {
             0 => Target::Current,
@@ -233,7 +239,12 @@ impl Run {
             Target::Room(room) => To { nonce, room, ..To::default() },
             Target::User(user) => To { nonce, user, ..To::default() },
         };
-        self.peers.get_mut(&id).unwrap().text_to(to, text);
+        self.send(id, to);
+        if text.starts_with(MEDIA) {
+            self.send(id, Media { media_kind: kind::FILE, media: digest(text), ..Media::default() });
+        } else {
+            self.send(id, Text { text });
+        }
         let answer = self.next(id);
         let made = match &answer {
             Frame::Status(status) => self.seen_chat(status.chat),
@@ -241,6 +252,21 @@ impl Run {
         };
         self.world.say(id, target, nonce, text, made);
         self.settle_behind(id, answer);
+    }
+
+    fn upload(&mut self, id: usize) {
+        let body = format!("{MEDIA}{}", self.random.below(FILES));
+        let user = self.world.devices[&id].user;
+        let size = body.len() as u64;
+        let wish = Upload { req: REQ, media_kind: kind::FILE, size, digest: digest(&body), name: "" };
+        self.send(id, wish);
+        let Frame::UploadReady(ready) = self.next(id) else { panic!("step {}", self.step) };
+        assert_eq!(ready.offset, if self.world.may_refer(user, &body) { size } else { 0 });
+        if ready.offset == 0 {
+            self.send(id, Chunk { transfer: REQ, offset: 0, bytes: body.as_bytes() });
+        }
+        while !matches!(self.next(id), Frame::Stored(_)) {}
+        self.world.stored.insert((user, body));
     }
 
     fn seen_chat(&mut self, chat: u64) -> u64 {
@@ -398,13 +424,23 @@ impl Run {
     }
 }
 
+fn digest(body: &str) -> [u8; 32] {
+    *blake3::hash(body.as_bytes()).as_bytes()
+}
+
+/// The file of this digest.
+fn named(media: [u8; 32]) -> String {
+    (0..FILES).map(|n| format!("{MEDIA}{n}")).find(|body| digest(body) == media).expect("a file")
+}
+
 /// A frame as the model has it; of a FROM with what stands behind it.
 fn describe(peer: &mut Peer, frame: Frame<'static>) -> String {
     match frame {
         Frame::From_(f) => {
             let text = match peer.next() {
-                Frame::Text(text) => text.text,
-                Frame::Gone(_) => world::GONE,
+                Frame::Text(text) => text.text.to_owned(),
+                Frame::Gone(_) => world::GONE.to_owned(),
+                Frame::Media(media) => named(media.media),
                 other => panic!("{other:?}"),
             };
             format!("FROM {}/{} {} n{}: {text}", f.chat, f.seq, f.user_name, f.nonce)

@@ -219,6 +219,52 @@ async fn a_file_that_is_cut_off_goes_again_and_comes_once() {
 }
 
 #[tokio::test]
+async fn large_files_go_on_where_they_were_cut_off_beside_what_else_is_said() {
+    let mut server = Server::start();
+    let proxy = Proxy::start(server.address(), random::Random::new()).await;
+    // No connection takes as much as half of one of them.
+    proxy.cuts_within(1_500_000);
+    proxy.cuts(true);
+    let (steady, news) = Steady::start(setup(&proxy, "", MemoryStorage::default())).await.expect("started");
+    let home = steady.online().await.expect("welcome").welcome().home;
+    let watching = tokio::spawn(watch(news, [home, 0], 3));
+    let folder = tempfile::tempdir().expect("a folder");
+    let bodies: Vec<Vec<u8>> = (0..2).map(|n| random::Random::from(n).bytes(4_000_000)).collect();
+    let mut sendings = Vec::new();
+    for (n, bytes) in bodies.iter().enumerate() {
+        let path = folder.path().join(format!("{n}.bin"));
+        std::fs::write(&path, bytes).unwrap();
+        let file = client::OutgoingFile::new(Target::Current, &path);
+        sendings.push(steady.send_file(file, |_, _| {}).await.expect("taken"));
+    }
+    // It passes them.
+    steady.send(Outgoing::text(Target::Current, "first")).await.expect("taken").await.expect("stored");
+    while proxy.count() < 3 {
+        tokio::task::yield_now().await;
+    }
+    server.restart();
+    proxy.leads_to(server.address());
+    for sending in sendings {
+        sending.await.expect("stored");
+    }
+    proxy.cuts(false);
+    let (seen, rest) = tokio::time::timeout(STORY, watching).await.expect("all").expect("no panic");
+    assert_eq!(seen[&home][0], (1, "first".to_string()));
+    assert!(seen[&home][1].1 != seen[&home][2].1, "{seen:?}");
+    let online = steady.online().await.expect("welcome");
+    for bytes in &bodies {
+        let path = folder.path().join("fetched");
+        let media = *blake3::hash(bytes).as_bytes();
+        online.fetch(client::Download::new(media, &path), |_, _| {}).await.expect("fetched");
+        assert!(std::fs::read(&path).unwrap() == *bytes);
+        std::fs::remove_file(&path).unwrap();
+    }
+    drop(online);
+    steady.close().await;
+    assert_eq!(rest.await.expect("no panic"), 0, "nothing came twice");
+}
+
+#[tokio::test]
 async fn on_another_server_at_the_same_address_a_client_begins_anew_and_says_so() {
     let one = Server::start();
     let other = Server::start();

@@ -3,12 +3,13 @@
 use crate::connection::{self, Events, Opened, Shared};
 use crate::core::{Ask, Listener, Waiting};
 use crate::error::{End, Error};
-use crate::limits::CLOSE_TIME;
+use crate::limits::{CLOSE_TIME, FRAME_FILE_BYTES};
 use crate::options::{Options, Welcome};
 use crate::outgoing::{Outgoing, OutgoingFile};
 use crate::request::{Answer, Chat, Found, Joined, Left, List, Page, Participant, Request, Room};
 use crate::sniff::{SNIFF_BYTES, kind_of};
-use crate::writer::{FileBody, Outbound};
+use crate::upload::Upload;
+use crate::writer::{FileBody, Lanes, Outbound};
 use chatwire_codec::{MediaKind, Payload, frame};
 use std::path::Path;
 use std::pin::Pin;
@@ -32,7 +33,7 @@ pub struct Client {
 #[derive(Debug)]
 struct Inner {
     shared: Arc<Shared>,
-    queue: mpsc::Sender<Outbound>,
+    lanes: Lanes,
     welcome: Welcome,
 }
 
@@ -80,8 +81,8 @@ impl Client {
     }
 
     pub(crate) fn of(opened: Opened) -> (Client, Events) {
-        let Opened { shared, queue, events, welcome } = opened;
-        (Client { inner: Arc::new(Inner { shared, queue, welcome }) }, events)
+        let Opened { shared, lanes, events, welcome } = opened;
+        (Client { inner: Arc::new(Inner { shared, lanes, welcome }) }, events)
     }
 
     /// What the server said when it took the client.
@@ -122,7 +123,8 @@ impl Client {
     }
 
     /// Sends a file as one message, read as it goes, and waits until it is stored for good. `progress` is told
-    /// of bytes done and bytes in all. Nothing else is sent while its bytes are.
+    /// of bytes done and bytes in all. One of up to [`FRAME_FILE_BYTES`] goes in one frame; a larger one is uploaded
+    /// first ([`Client::upload`]), and its message is sent when it is there.
     ///
     /// # Errors
     /// [`Error::File`], [`Error::TooLarge`], or as [`Client::send`]. [`chatwire_codec::Code::BadMedia`]: send
@@ -134,9 +136,14 @@ impl Client {
     ) -> Result<frame::Status, Error> {
         let (file, size, sniffed) = open_file(&message.path).await?;
         let kind = message.kind.unwrap_or(sniffed);
+        if size > FRAME_FILE_BYTES {
+            drop(file);
+            let upload = Upload { path: message.path.clone(), kind: Some(kind) };
+            let media = self.upload(upload, progress).await?;
+            return self.send(message.refer(media)).await;
+        }
         let limit = self.inner.welcome.max_media;
         let frame_size = u32::try_from(size).ok().filter(|_| limit == 0 || size <= limit);
-        let limit = if limit == 0 { u32::MAX.into() } else { limit.min(u32::MAX.into()) };
         let frame_size = frame_size.ok_or(Error::TooLarge { size, limit })?;
         let place = self.place(&self.inner.shared.messages).await?;
         let sending = self.dispatch(message.nonce, place, false, |nonce| {
@@ -335,6 +342,16 @@ impl Client {
         self.inner.shared.why_ended()
     }
 
+    /// Sends a chunk of an upload, when nothing else waits.
+    pub(crate) async fn send_chunk(&self, chunk: Vec<u8>) -> Result<(), Error> {
+        self.inner.lanes.chunks.send(chunk).await.map_err(|_| self.why_ended())
+    }
+
+    /// One of the uploads that may run at once.
+    pub(crate) async fn upload_place(&self) -> Result<OwnedSemaphorePermit, Error> {
+        self.place(&self.inner.shared.uploads).await
+    }
+
     pub(crate) fn abandon(&self, transfer: u32) {
         self.inner.shared.with(|core| core.abandon(transfer));
     }
@@ -344,7 +361,7 @@ impl Client {
     }
 
     async fn slot(&self) -> Result<mpsc::Permit<'_, Outbound>, Error> {
-        self.inner.queue.reserve().await.map_err(|_| self.why_ended())
+        self.inner.lanes.queue.reserve().await.map_err(|_| self.why_ended())
     }
 }
 
@@ -359,7 +376,7 @@ pub(crate) fn unix_ms() -> u64 {
 }
 
 /// Opens a file to be sent: its size, and what its first bytes say that it is.
-async fn open_file(path: &Path) -> Result<(File, u64, MediaKind), Error> {
+pub(crate) async fn open_file(path: &Path) -> Result<(File, u64, MediaKind), Error> {
     let error = |error| Error::file(path, &error);
     // Looked at before it is opened: opening a pipe waits for its other end.
     if !tokio::fs::metadata(path).await.map_err(error)?.is_file() {

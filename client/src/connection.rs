@@ -13,10 +13,10 @@ use crate::error::{End, Error};
 use crate::event::Event;
 use crate::limits::{
     CLOSE_TIME, CONNECT_TIME, EVENT_BYTES, EVENT_COST, MESSAGES_IN_FLIGHT, OPENING_CHATS, READ_BYTES,
-    REQUESTS_PENDING, TEXT_BYTES,
+    REQUESTS_PENDING, TEXT_BYTES, UPLOADS,
 };
 use crate::options::{Options, Welcome};
-use crate::writer::{Outbound, Writer};
+use crate::writer::{Lanes, Writer};
 use bytes::{Buf, BytesMut};
 use chatwire_codec::{Decoder, Frame, Limits};
 use std::io;
@@ -69,6 +69,8 @@ pub(crate) struct Shared {
     pub(crate) messages: Arc<Semaphore>,
     /// A place for each request; closed at the end.
     pub(crate) requests: Arc<Semaphore>,
+    /// A place for each upload; closed at the end.
+    pub(crate) uploads: Arc<Semaphore>,
 }
 
 #[derive(Debug)]
@@ -88,6 +90,7 @@ impl Shared {
             ended: watch::Sender::new(false),
             messages: Arc::new(Semaphore::new(MESSAGES_IN_FLIGHT)),
             requests: Arc::new(Semaphore::new(REQUESTS_PENDING)),
+            uploads: Arc::new(Semaphore::new(UPLOADS)),
         }
     }
 
@@ -139,6 +142,7 @@ impl Shared {
         let end = state.core.finish(end);
         self.messages.close();
         self.requests.close();
+        self.uploads.close();
         self.ended.send_replace(true);
         end
     }
@@ -147,7 +151,7 @@ impl Shared {
 /// A connection that has been welcomed, and its two tasks.
 pub(crate) struct Opened {
     pub(crate) shared: Arc<Shared>,
-    pub(crate) queue: mpsc::Sender<Outbound>,
+    pub(crate) lanes: Lanes,
     pub(crate) events: Events,
     pub(crate) welcome: Welcome,
 }
@@ -176,14 +180,14 @@ pub(crate) async fn open(
     let heartbeat = Heartbeat::new(Duration::from_secs(welcome.heartbeat.into()), Instant::now().into_std());
     let shared = Arc::new(Shared::new(core, heartbeat));
     let (socket, write_half) = socket.into_split();
-    let (queue, writer) = Writer::new(write_half, shared.clone(), rest);
+    let (lanes, writer) = Writer::new(write_half, shared.clone(), rest);
     let writer = tokio::spawn(writer.run());
     #[expect(clippy::disallowed_methods, reason = "bounded by the bytes of its events, with `room` below")]
     let (events, queued) = mpsc::unbounded_channel();
     let room = Arc::new(Semaphore::new(EVENT_BYTES as usize));
     let reader = Reader { socket, decoder, buffer, shared: shared.clone(), events, room, close_by: None };
     tokio::spawn(async move { reader.run(writer).await });
-    Ok(Opened { shared, queue, events: Events { queue: queued }, welcome })
+    Ok(Opened { shared, lanes, events: Events { queue: queued }, welcome })
 }
 
 struct Greeting {

@@ -50,9 +50,9 @@
 //! Where things are: `core` decides and does no I/O: one connection (nonces, what waits for an answer, positions,
 //! the heartbeat) and, in `core::journey`, the way over many (when to connect, as whom, what to ask and send
 //! again). `connection` moves the bytes of one connection, `client` is its handle; `steady` makes the connections,
-//! `storage` keeps the place; `transfer` writes fetched media to files. Every bound is a constant in `limits`.
+//! `storage` keeps the place; `transfer` writes fetched media to files, `upload` sends them in chunks. Every bound is a constant in `limits`.
 //!
-//! What is lacking: uploads in chunks, TLS and WebSocket. A steady client has a place in a chat from the first
+//! What is lacking: TLS and WebSocket. A steady client has a place in a chat from the first
 //! message that it sees, sends or is told of there: what was said in a chat that began while it was away is
 //! found with [`Client::chats`] and [`Client::history`].
 
@@ -71,6 +71,7 @@ mod sniff;
 mod steady;
 mod storage;
 mod transfer;
+mod upload;
 mod writer;
 
 pub use chatwire_codec::{Code, MediaKind, frame};
@@ -88,3 +89,4 @@ pub use sniff::kind_of;
 pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};
 pub use storage::{FileStorage, MemoryStorage, Storage};
 pub use transfer::Download;
+pub use upload::Upload;

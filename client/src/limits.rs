@@ -31,6 +31,18 @@ pub const CHATS: usize = 16 * 1024;
 pub(crate) const OPENING_CHATS: usize = 512;
 /// Bytes read from the socket, or from a file, at once.
 pub(crate) const READ_BYTES: usize = 64 * 1024;
+/// Bytes of media in one CHUNK that is sent.
+pub(crate) const CHUNK_BYTES: usize = 64 * 1024;
+/// Bytes of an upload that are sent and not yet safe.
+pub(crate) const UNCONFIRMED_BYTES: u64 = 1024 * 1024;
+/// Uploads of one connection at once. A caller beyond it waits.
+pub const UPLOADS: usize = 4;
+/// The largest file that is sent in one frame, in bytes; a larger one is uploaded first, while others are sent.
+pub const FRAME_FILE_BYTES: u64 = 1024 * 1024;
+/// The shortest pause before an upload that was refused is tried again.
+pub(crate) const UPLOAD_PAUSE: Duration = Duration::from_secs(1);
+/// How often an upload is tried again that another device has taken over.
+pub(crate) const UPLOAD_CONFLICTS: u32 = 5;
 /// Pieces of fetched media, of up to 64 KiB, that wait to be written to their file.
 pub(crate) const FETCH_QUEUE: usize = 4;
 /// From the first byte to WELCOME, and for the TCP connection itself.

@@ -4,6 +4,7 @@ use crate::error::Error;
 use crate::limits::REQUEST_BYTES;
 use crate::message::MediaRef;
 use chatwire_codec::{HEADER_LEN, MediaKind, Payload, frame, header};
+use std::borrow::Cow;
 use std::path::PathBuf;
 
 /// Bytes of a file's name.
@@ -88,7 +89,7 @@ impl Outgoing {
     }
 }
 
-/// A file to be sent as one frame, read as it goes.
+/// A file to be sent, read as it goes.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct OutgoingFile {
     /// The file.
@@ -113,11 +114,25 @@ impl OutgoingFile {
 
     /// TO and the header of the content frame.
     pub(crate) fn head(&self, nonce: u64, kind: MediaKind, size: u32) -> Result<Vec<u8>, Error> {
-        let own = self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
-        let name = if self.name.is_empty() { own.as_ref() } else { &self.name };
-        let mut bytes = to(&self.target, nonce, self.reply_to, name)?;
+        let mut bytes = to(&self.target, nonce, self.reply_to, &self.called())?;
         bytes.extend_from_slice(&header(kind as u8, size));
         Ok(bytes)
+    }
+}
+
+impl OutgoingFile {
+    /// The message, once the file is on the server as this media.
+    pub(crate) fn refer(self, media: MediaRef) -> Outgoing {
+        let name = self.called().into_owned();
+        let OutgoingFile { target, nonce, reply_to, .. } = self;
+        Outgoing { target, nonce, reply_to, name, body: Body::Reference(media) }
+    }
+
+    fn called(&self) -> Cow<'_, str> {
+        if self.name.is_empty() {
+            return self.path.file_name().map(|name| name.to_string_lossy()).unwrap_or_default();
+        }
+        Cow::Borrowed(&self.name)
     }
 }
 

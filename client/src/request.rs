@@ -15,7 +15,7 @@ mod sealed {
     pub trait Sealed {}
 }
 
-/// The table: `Request => Answer`. UPLOAD is not in it: nothing here sends its chunks.
+/// The table: `Request => Answer`.
 macro_rules! requests {
     ($($request:ident $(<$lt:lifetime>)? => $variant:ident($answer:ty),)*) => {
         /// Any answer.
@@ -56,6 +56,7 @@ requests! {
     Sync => Synced(frame::Synced),
     Read => ReadUpTo(frame::ReadUpTo),
     Delete => Deleted(frame::Deleted),
+    Upload<'a> => UploadReady(frame::UploadReady),
     Fetch => FetchReady(FetchReady),
     Cancel => Cancelled(frame::Cancelled),
 }
@@ -186,6 +187,7 @@ impl Answer {
             Frame::FetchReady(f) => {
                 (f.req, Answer::FetchReady(FetchReady { size: f.size, mime: f.mime.to_owned() }))
             }
+            Frame::UploadReady(f) => (f.req, Answer::UploadReady(f)),
             Frame::Cancelled(f) => (f.req, Answer::Cancelled(f)),
             _ => return None,
         })

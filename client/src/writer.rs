@@ -1,6 +1,7 @@
 //! Writes what waits, in order, many frames at once; a file's body in pieces, and nothing inside it.
 //!
-//! What is urgent (PONG, PING, SYNC) goes before all that waits, but never inside a unit: between two items.
+//! What is urgent (PONG, PING, SYNC) goes before all that waits, but never inside a unit: between two items. Chunks of
+//! uploads go when nothing else waits.
 
 use crate::connection::Shared;
 use crate::error::{End, Problem};
@@ -38,19 +39,27 @@ pub(crate) struct FileBody {
 pub(crate) struct Writer {
     socket: OwnedWriteHalf,
     queue: mpsc::Receiver<Outbound>,
+    chunks: mpsc::Receiver<Vec<u8>>,
     shared: Arc<Shared>,
     buffer: Vec<u8>,
 }
 
+/// Where to put what is to be written.
+#[derive(Clone, Debug)]
+pub(crate) struct Lanes {
+    /// What goes in order.
+    pub(crate) queue: mpsc::Sender<Outbound>,
+    /// Chunks of uploads, which all else passes.
+    pub(crate) chunks: mpsc::Sender<Vec<u8>>,
+}
+
 impl Writer {
     /// `first` goes out before all else.
-    pub(crate) fn new(
-        socket: OwnedWriteHalf,
-        shared: Arc<Shared>,
-        first: Vec<u8>,
-    ) -> (mpsc::Sender<Outbound>, Self) {
+    pub(crate) fn new(socket: OwnedWriteHalf, shared: Arc<Shared>, first: Vec<u8>) -> (Lanes, Self) {
         let (sender, queue) = mpsc::channel(WRITE_QUEUE);
-        (sender, Writer { socket, queue, shared, buffer: first })
+        let (chunk_sender, chunks) = mpsc::channel(1);
+        let lanes = Lanes { queue: sender, chunks: chunk_sender };
+        (lanes, Writer { socket, queue, chunks, shared, buffer: first })
     }
 
     pub(crate) async fn run(mut self) {
@@ -65,6 +74,7 @@ impl Writer {
                 biased;
                 () = self.shared.urgent.notified() => None,
                 item = self.queue.recv() => Some(item),
+                Some(chunk) = self.chunks.recv() => Some(Some(Outbound::Frames(chunk))),
             };
             let has_ping = self.shared.take_urgent(&mut self.buffer);
             let next = match item {

@@ -24,7 +24,7 @@ pub(crate) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
         Mode::Rooms => rooms::run(plan, target),
         Mode::Idle => idle::run(plan, target),
         Mode::Ping => ping::run(plan, target),
-        Mode::Media => media::run(plan, target),
+        Mode::Media | Mode::Upload => media::run(plan, target),
         Mode::History => history::run(plan, target),
         Mode::Catchup => catchup::run(plan, target),
     }
@@ -62,6 +62,10 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
         }
         Mode::Media => (
             format!("a file of {} bytes in one frame until STATUS, and back with FETCH", plan.size),
+            "a disk slower than memory, if the file fits into its cache; many transfers at once",
+        ),
+        Mode::Upload => (
+            format!("a file of {} bytes by UPLOAD until STORED, and back with FETCH", plan.size),
             "a disk slower than memory, if the file fits into its cache; many transfers at once",
         ),
         Mode::History => (

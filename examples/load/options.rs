@@ -100,6 +100,8 @@ pub(crate) enum Mode {
     Ping,
     /// A file in one frame, and back with FETCH.
     Media,
+    /// A file in chunks (UPLOAD), and back with FETCH.
+    Upload,
     /// The newest 50 messages of a chat, again and again; perhaps any other 50 in turn with them.
     History,
     /// All messages of a chat, by SYNC.
@@ -218,7 +220,7 @@ impl Plan {
             Mode::Fanout => self.receivers + 1,
             Mode::Rooms => rooms,
             Mode::History if self.beside_rooms => rooms + 1,
-            Mode::Ping | Mode::Media | Mode::History => 1,
+            Mode::Ping | Mode::Media | Mode::Upload | Mode::History => 1,
             Mode::Catchup => self.connections + 1,
         }
     }

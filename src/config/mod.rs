@@ -14,6 +14,7 @@ pub use problem::{ConfigError, Problem};
 pub use source::{Loaded, Origin, Sources};
 
 use crate::policy::Policy;
+use crate::quota::Allowed;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
@@ -99,6 +100,8 @@ pub struct Limits {
     pub text_bytes: u32,
     /// The largest media, in bytes.
     pub media_bytes: u32,
+    /// Media that may be kept.
+    pub storage: Allowed,
 }
 
 /// `timing.*`. The default is blank, like that of [`Limits`].

@@ -185,13 +185,13 @@ pub static SETTINGS: &[Setting] = &[
         key: "limits.storage_bytes",
         default: "0",
         doc: "All media that is kept; 0: no limit but the disk.",
-        takes: Takes::NotYet("0"),
+        takes: Takes::Volume(|config| &mut config.limits.storage.all),
     },
     Setting {
         key: "limits.storage_bytes_per_user",
         default: "0",
         doc: "All media that is kept of one user; 0: no limit.",
-        takes: Takes::NotYet("0"),
+        takes: Takes::Volume(|config| &mut config.limits.storage.own),
     },
     Setting {
         key: "timing.heartbeat_secs",

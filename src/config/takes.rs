@@ -24,6 +24,8 @@ pub enum Takes {
     Count(RangeInclusive<u64>, Field<usize>),
     /// A size within bounds.
     Bytes(RangeInclusive<u64>, Field<u32>),
+    /// How much may be kept, of any size.
+    Volume(Field<u64>),
     /// A time within bounds.
     Seconds(RangeInclusive<f64>, Field<Duration>),
     /// Patterns of time zones.
@@ -37,6 +39,9 @@ pub enum Takes {
     /// Nothing but this, which asks for nothing: the feature does not exist yet.
     NotYet(&'static str),
 }
+
+/// Sizes are numbers of files, which are signed.
+const MAX_VOLUME: u64 = i64::MAX as u64;
 
 const DURABILITIES: &[(&str, Durability)] = &[("full", Durability::Full), ("normal", Durability::Normal)];
 
@@ -59,6 +64,7 @@ impl Takes {
             Takes::Flag(field) => *field(config) = choice(FLAGS, text)?,
             Takes::Count(bounds, field) => *field(config) = within(bounds, whole(text)?)?,
             Takes::Bytes(bounds, field) => *field(config) = within(bounds, bytes(text)?)?,
+            Takes::Volume(field) => *field(config) = within(&(0..=MAX_VOLUME), bytes(text)?)?,
             Takes::Seconds(bounds, field) => *field(config) = seconds(bounds, text)?,
             Takes::Zones(field) => *field(config) = parsed(&self.list(text)?)?,
             Takes::Hours(field) => *field(config) = parsed(&self.list(text)?)?,
@@ -87,6 +93,7 @@ impl Takes {
             Takes::Flag(field) => (*field(config)).into(),
             Takes::Count(_, field) => integer(*field(config)),
             Takes::Bytes(_, field) => integer(*field(config)),
+            Takes::Volume(field) => integer(*field(config)),
             Takes::Seconds(_, field) => show_seconds(*field(config)),
             Takes::Zones(field) => field(config).patterns().map(toml::Value::from).collect::<Vec<_>>().into(),
             Takes::Hours(field) => field(config).to_string().into(),
@@ -102,7 +109,10 @@ impl Takes {
         match (self, value) {
             (_, String(text)) => Some(text.clone()),
             (Takes::Flag(_), Boolean(_))
-            | (Takes::Count(..) | Takes::Bytes(..) | Takes::Seconds(..), Integer(_) | Float(_))
+            | (
+                Takes::Count(..) | Takes::Bytes(..) | Takes::Volume(_) | Takes::Seconds(..),
+                Integer(_) | Float(_),
+            )
             | (Takes::NotYet(_), Boolean(_) | Integer(_) | Float(_)) => Some(value.to_string()),
             (Takes::Zones(_) | Takes::Hours(_), Array(items)) => {
                 items.iter().map(toml::Value::as_str).collect::<Option<Vec<_>>>().map(|items| items.join(","))
@@ -127,6 +137,7 @@ impl Display for Takes {
                     bounds.end()
                 )
             }
+            Takes::Volume(_) => f.write_str("bytes, 0 for no limit, or a size such as 500MiB, 20GiB"),
             Takes::Seconds(bounds, _) => {
                 write!(f, "seconds, {} to {}, also with a fraction", bounds.start(), bounds.end())
             }

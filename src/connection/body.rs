@@ -1,9 +1,12 @@
 //! A VOICE to FILE on its way into its file: one piece is written on the disk while the next one comes.
 //!
-//! Two pieces are all that is ever in memory. When both are full, the connection is not read from.
+//! Two pieces are all that is ever in memory. When both are full, the connection is not read from. Before the first is
+//! written it is looked whether there is room for the whole; if not, all of it is thrown away as it comes.
 
 use crate::error::Refusal;
+use crate::id::UserId;
 use crate::outbox::Held;
+use crate::quota::{Quota, Reserved};
 use crate::store::Media;
 use crate::store::media::{self, Hold, MediaStore, Spool};
 use chatwire_codec::MediaKind;
@@ -16,11 +19,21 @@ use tokio::task::{JoinHandle, spawn_blocking};
 /// Bytes that go to the disk at once.
 const PIECE_BYTES: usize = 256 * 1024;
 
+/// What a body wants room for.
+#[derive(Clone)]
+pub(super) struct Room {
+    pub(super) quota: Arc<Quota>,
+    pub(super) user: UserId,
+    pub(super) size: u64,
+    /// Its message's.
+    pub(super) nonce: u64,
+}
+
 /// See the module.
-#[derive(Debug)]
 pub(super) struct Body {
     media: Arc<MediaStore>,
     kind: MediaKind,
+    room: Room,
     filling: Vec<u8>,
     /// A buffer to fill next.
     spare: Vec<u8>,
@@ -30,23 +43,28 @@ pub(super) struct Body {
     held: Held,
 }
 
-#[derive(Debug)]
 enum Stage {
     /// Nothing is being written. `None`: the file has not been made.
-    Idle(Option<Box<Spool>>),
+    Idle(Option<Box<File>>),
     Writing(JoinHandle<Written>),
     Finishing(JoinHandle<Result<(Media, Hold), Refusal>>),
     /// It failed, and the rest is thrown away.
     Failed(Refusal),
 }
 
+/// The file so far, and the room that is set aside for it.
+struct File {
+    spool: Spool,
+    reserved: Reserved,
+}
+
 /// The file so far, and the buffer that was written.
-type Written = (Result<Box<Spool>, Refusal>, Vec<u8>);
+type Written = (Result<Box<File>, Refusal>, Vec<u8>);
 
 impl Body {
-    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind, held: Held) -> Self {
+    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind, room: Room, held: Held) -> Self {
         let (filling, spare) = (Vec::new(), Vec::new());
-        Body { media, kind, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
+        Body { media, kind, room, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
     }
 
     /// Whether more may be handed in.
@@ -69,14 +87,14 @@ impl Body {
     pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Result<(Media, Hold), Refusal>> {
         loop {
             match std::mem::replace(&mut self.stage, Stage::Idle(None)) {
-                Stage::Idle(spool) => {
+                Stage::Idle(file) => {
                     // Where memory is short, what there is goes to the disk at once.
                     let is_due = self.filling.len() >= PIECE_BYTES || !self.held.has_room();
                     if !self.is_closed && (!is_due || self.filling.is_empty()) {
-                        self.stage = Stage::Idle(spool);
+                        self.stage = Stage::Idle(file);
                         return Poll::Pending;
                     }
-                    self.stage = self.next_stage(spool);
+                    self.stage = self.next_stage(file);
                 }
                 Stage::Writing(mut job) => match Pin::new(&mut job).poll(cx) {
                     Poll::Pending => {
@@ -85,7 +103,7 @@ impl Body {
                     }
                     Poll::Ready(Ok((result, buffer))) => {
                         self.spare = buffer;
-                        self.stage = result.map_or_else(Stage::Failed, |spool| Stage::Idle(Some(spool)));
+                        self.stage = result.map_or_else(Stage::Failed, |file| Stage::Idle(Some(file)));
                     }
                     Poll::Ready(Err(e)) => self.stage = failed(&e),
                 },
@@ -109,34 +127,46 @@ impl Body {
         }
     }
 
-    fn next_stage(&mut self, spool: Option<Box<Spool>>) -> Stage {
-        let (media, kind) = (self.media.clone(), self.kind);
+    fn next_stage(&mut self, file: Option<Box<File>>) -> Stage {
+        let (media, kind, room) = (self.media.clone(), self.kind, self.room.clone());
         let mut piece = std::mem::replace(&mut self.filling, std::mem::take(&mut self.spare));
         if self.is_closed {
             return Stage::Finishing(spawn_blocking(move || {
-                write(&media, kind, spool, &piece).and_then(|spool| spool.finish())
+                write(&media, kind, &room, file, &piece).and_then(|file| file.finish())
             }));
         }
         Stage::Writing(spawn_blocking(move || {
-            let result = write(&media, kind, spool, &piece);
+            let result = write(&media, kind, &room, file, &piece);
             piece.clear();
             (result, piece)
         }))
     }
 }
 
+impl File {
+    fn finish(self) -> Result<(Media, Hold), Refusal> {
+        let (media, mut hold) = self.spool.finish()?;
+        hold.carry(self.reserved);
+        Ok((media, hold))
+    }
+}
+
 fn write(
     files: &MediaStore,
     kind: MediaKind,
-    spool: Option<Box<Spool>>,
+    room: &Room,
+    file: Option<Box<File>>,
     piece: &[u8],
-) -> Result<Box<Spool>, Refusal> {
-    let mut spool = match spool {
-        Some(spool) => spool,
-        None => Box::new(files.spool(kind).map_err(|e| media::refusal(&e))?),
+) -> Result<Box<File>, Refusal> {
+    let mut file = match file {
+        Some(file) => file,
+        None => {
+            let reserved = room.quota.reserve(room.user, room.size, room.nonce)?;
+            Box::new(File { spool: files.spool(kind).map_err(|e| media::refusal(&e))?, reserved })
+        }
     };
-    spool.write(piece)?;
-    Ok(spool)
+    file.spool.write(piece)?;
+    Ok(file)
 }
 
 fn failed(e: &tokio::task::JoinError) -> Stage {

@@ -6,7 +6,7 @@
 use super::Connection;
 use crate::id::Now;
 use chatwire_codec::frame::{self, kind};
-use chatwire_codec::{Event, HEADER_LEN, Payload};
+use chatwire_codec::{Event, Frame, HEADER_LEN, Payload};
 use std::cell::RefCell;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -128,6 +128,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     if let Some(body) = &mut self.body {
                         body.write(chunk);
                     }
+                }
+                Ok(Some(Event::Frame(Frame::Chunk(chunk)))) => {
+                    ended = true;
+                    if let Some(ticket) = self.session.handle_chunk(now, &chunk)
+                        && let Some(uploads) = &mut self.uploads
+                    {
+                        uploads.write(ticket, chunk.bytes);
+                    }
+                    self.perform_effects();
                 }
                 Ok(Some(event)) => {
                     ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });

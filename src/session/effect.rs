@@ -1,5 +1,6 @@
 //! What goes out of a session, and what comes in besides the client's bytes: its words with the rest of the house.
 
+use super::Wish;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::presence::Presence;
@@ -31,11 +32,26 @@ pub enum Effect {
     /// Tell of the user that it is there, or not, as this connection has it.
     Presence(Presence),
     /// Take the body that now comes into a file; at its end call [`handle_body`](super::Session::handle_body).
-    OpenBody(MediaKind),
+    OpenBody {
+        /// What it is to be.
+        kind: MediaKind,
+        /// Its bytes.
+        size: u32,
+        /// Its message's.
+        nonce: u64,
+    },
     /// The body has ended: finish its file.
     CloseBody,
     /// Send no CHUNK of this transfer any more, then queue these frames.
     CancelFetch(u32, Vec<u8>),
+    /// Find where this upload goes on, queue UPLOAD_READY, call
+    /// [`handle_upload_begun`](super::Session::handle_upload_begun), and then
+    /// [`handle_notice`](super::Session::handle_notice) with `Answered`; or queue ERROR, and then the same.
+    BeginUpload(Wish),
+    /// All bytes of this upload have come: check and keep it, then notify `Uploaded`.
+    FinishUpload(u32),
+    /// This upload takes no more bytes: keep those that came, and queue these frames.
+    EndUpload(u32, Vec<u8>),
     /// Nothing live any more: the connection is ending.
     Mute,
     /// Queue these frames as the last ones, send all that waits, and close.
@@ -257,6 +273,8 @@ pub enum Notice {
     Left(ChatId),
     /// The answer to the request that was under way is in the queue.
     Answered,
+    /// The upload of this ticket has ended: it is durable, or has failed.
+    Uploaded(u32, Result<MediaId, Refusal>),
     /// So much waits for the client that something that must not be dropped did not fit.
     Overrun,
     /// This user or address may not stay.

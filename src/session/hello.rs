@@ -194,7 +194,8 @@ impl Session {
                 draft: None,
                 body: None,
                 waits,
-                fetches: Vec::new(),
+                transfers: Vec::new(),
+                last_upload: 0,
                 events_until: None,
             }));
             self.effects.push_back(Effect::Presence(Presence::Online));

@@ -73,7 +73,7 @@ impl Session {
         self.append(draft, kind::MEDIA, content);
     }
 
-    pub(super) fn body_start(&mut self, now: Now, kind: u8) {
+    pub(super) fn body_start(&mut self, now: Now, kind: u8, size: u32) {
         let mut draft = self.draft(now);
         // Without a nonce no earlier copy can be meant, so there is nothing to look at the body for.
         if draft.nonce == 0
@@ -82,8 +82,9 @@ impl Session {
             return self.append(draft, kind, Err(refusal));
         }
         let Some(media_kind) = MediaKind::from_number(kind) else { return };
+        let nonce = draft.nonce;
         self.with_open(|open| open.body = Some(Box::new(Body { draft, kind })));
-        self.effects.push_back(Effect::OpenBody(media_kind));
+        self.effects.push_back(Effect::OpenBody { kind: media_kind, size, nonce });
     }
 
     pub(super) fn body_end(&mut self) {

@@ -24,6 +24,7 @@ mod request;
 #[cfg(test)]
 mod tests;
 mod timers;
+mod transfer;
 
 use crate::delivery;
 use crate::error::Refusal;
@@ -38,6 +39,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use timers::{Due, Timers};
+use transfer::Transfer;
+pub use transfer::{FETCHES, UPLOADS, Wish};
 
 /// Messages of one connection that may wait for their answers; with more it is not read from.
 pub const IN_FLIGHT: u32 = 1024;
@@ -47,8 +50,6 @@ const FATAL_DRAIN: Duration = Duration::from_secs(2);
 const DRAIN: Duration = Duration::from_secs(4);
 /// BYE's code for who was kicked.
 const KICKED: u16 = 3;
-/// Fetches that one connection may have at once.
-pub const FETCHES: usize = 4;
 
 /// The settings that a session goes by.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Rules {
     pub frame: Duration,
     /// How long a connection may take no byte of what waits for it.
     pub stall: Duration,
+    /// The largest media, in bytes.
+    pub max_media: u64,
 }
 
 /// See the module.
@@ -104,8 +107,10 @@ struct Open {
     body: Option<Box<Body>>,
     /// A request, or a body's end, whose outcome must be known before anything else is looked at.
     waits: bool,
-    /// Fetches that are running.
-    fetches: Vec<u32>,
+    /// Transfers that are running.
+    transfers: Vec<Transfer>,
+    /// The ticket of the last upload.
+    last_upload: u32,
     /// Up to when its events have used up what it may tell; `None`: it never told anything, as most.
     events_until: Option<Box<Instant>>,
 }
@@ -210,7 +215,7 @@ impl Session {
     pub fn handle_event(&mut self, now: Now, event: Event<'_>) {
         match event {
             Event::Frame(frame) => self.frame(now, frame),
-            Event::BodyStart { kind, .. } => self.body_start(now, kind),
+            Event::BodyStart { kind, size } => self.body_start(now, kind, size),
             Event::BodyChunk(_) => {}
             Event::BodyEnd => self.body_end(),
             Event::Skipped { kind, reason, .. } => self.skipped(kind, reason),
@@ -243,6 +248,7 @@ impl Session {
                 }
             }),
             Notice::Answered => self.answered_request(),
+            Notice::Uploaded(ticket, result) => self.handle_uploaded(ticket, result),
             Notice::Overrun => {
                 let text = "more waits to be read than the server keeps for one connection";
                 self.fatal(now, &Refusal::new(Code::Timeout, text), delivery::ABOUT_NOTHING);
@@ -271,16 +277,6 @@ impl Session {
     /// The server has failed this connection: it cannot be given what it must have.
     pub fn handle_failure(&mut self, now: Instant) {
         self.fatal(now, &Refusal::internal(), delivery::ABOUT_NOTHING);
-    }
-
-    /// A fetch has sent all that it was to send.
-    pub fn handle_fetch_done(&mut self, req: u32) {
-        self.with_open(|open| open.fetches.retain(|running| *running != req));
-    }
-
-    /// A fetch has begun.
-    pub fn handle_fetch_begun(&mut self, req: u32) {
-        self.with_open(|open| open.fetches.push(req));
     }
 
     /// A time of [`Session::poll_timeout`] has come.
@@ -328,7 +324,7 @@ impl Session {
             Frame::Hello(_) => self.malformed(now, kind::HELLO, "a second HELLO"),
             Frame::Typing(typing) => self.typing(now.instant, &typing),
             Frame::Presence(presence) => self.presence(now.instant, &presence),
-            // Not answered; no transfer is running that a CHUNK could be of.
+            // Not answered. A CHUNK comes by a way of its own, since its bytes are not to be copied.
             Frame::Pong(_) | Frame::Chunk(_) => {}
             request => self.request(now, &request),
         }

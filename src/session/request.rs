@@ -1,6 +1,6 @@
 //! Requests: each is held up until everything before it has been answered, and holds up what is behind it.
 
-use super::{Effect, FETCHES, Query, QueryKind, Session, State};
+use super::{Effect, Query, QueryKind, Session, State};
 use crate::delivery;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Now, UserId};
@@ -22,8 +22,10 @@ const OLDEST: u8 = 1;
 impl Session {
     pub(super) fn request(&mut self, now: Now, request: &Frame<'_>) {
         let Some(req) = number(request) else { return };
-        let State::Open(open) = &self.state else { return };
-        if req == 0 || open.fetches.contains(&req) {
+        if !matches!(self.state, State::Open(_)) {
+            return;
+        }
+        if req == 0 || self.is_running(req) {
             return self.malformed(
                 now,
                 request.kind(),
@@ -49,7 +51,7 @@ impl Session {
 
     /// All that was sent before the request has been answered.
     pub(super) fn begin_request(&mut self, effect: Effect) {
-        let is_the_answer = matches!(effect, Effect::Send(_));
+        let is_the_answer = matches!(effect, Effect::Send(_) | Effect::EndUpload(..));
         self.effects.push_back(effect);
         if is_the_answer {
             self.answered_request();
@@ -122,24 +124,18 @@ impl Session {
                 before: (search.before_at, ChatId(search.before_chat), search.before),
                 limit: limit(search.limit),
             }),
-            Frame::Fetch(_) if open.fetches.len() >= FETCHES => {
-                let text = format!("{FETCHES} fetches are running; wait for one of them to end");
-                Err(Refusal::new(Code::RateLimited, text))
+            Frame::Fetch(fetch) => {
+                self.fetch_room()?;
+                query(QueryKind::Fetch {
+                    media: MediaId(fetch.media),
+                    offset: fetch.offset,
+                    length: fetch.length,
+                })
             }
-            Frame::Fetch(fetch) => query(QueryKind::Fetch {
-                media: MediaId(fetch.media),
-                offset: fetch.offset,
-                length: fetch.length,
-            }),
+            Frame::Upload(upload) => self.upload(upload),
             Frame::Cancel(cancel) => Ok(self.cancel(req, cancel.transfer)),
             _ => Err(Refusal::new(Code::Unsupported, "this server does not serve this request yet")),
         }
-    }
-
-    /// Also where no such transfer is running: it may have ended while the CANCEL was on its way.
-    fn cancel(&mut self, req: u32, transfer: u32) -> Effect {
-        self.handle_fetch_done(transfer);
-        Effect::CancelFetch(transfer, delivery::bytes_of(&frame::Cancelled { req }))
     }
 }
 

@@ -5,6 +5,7 @@ mod events;
 mod frames;
 mod login;
 mod times;
+mod transfers;
 
 use super::*;
 use crate::id::MediaId;
@@ -30,6 +31,7 @@ fn rules() -> Rules {
         hello: 10 * SECOND,
         frame: 30 * SECOND,
         stall: 300 * SECOND,
+        max_media: 1 << 30,
     }
 }
 

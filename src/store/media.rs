@@ -1,11 +1,14 @@
 //! The files of media: streamed to a temporary name, checked, synced, and only then given their final one.
 //!
 //! A file under `media/` is whole: its name is the digest of its bytes. A file under `tmp/` belongs to a
-//! [`Spool`] of this run, and goes with it. What the database says of media is none of this module's
+//! [`Spool`] of this run, and goes with it. A file under `half/` is a [`Half`]: an upload that may go on, also
+//! in another run. What the database says of media is none of this module's
 //! business; who may read it neither. Everything here blocks on the disk.
 
+mod half;
 mod hold;
 mod measure;
+mod shelf;
 mod sniff;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
@@ -15,9 +18,11 @@ use crate::error::Refusal;
 use crate::id::MediaId;
 use crate::store::{Media, storage_full};
 use chatwire_codec::{Code, MediaKind};
+pub use half::{Half, Left};
 pub use hold::Hold;
-use hold::Holds;
-use sniff::{HEAD_LEN, Verdict};
+use shelf::Shelf;
+pub(super) use shelf::relative_path;
+use sniff::Head;
 use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -27,6 +32,7 @@ use std::thread::{self, JoinHandle};
 
 const MEDIA: &str = "media";
 const TMP: &str = "tmp";
+const HALF: &str = "half";
 
 /// Bytes after which a spool begins to bring its file to the disk, so that the sync at its end is short and
 /// the dirty pages of a large upload do not fill the machine's memory.
@@ -38,7 +44,7 @@ pub struct MediaStore {
     data: PathBuf,
     /// The number of the next temporary file.
     next: AtomicU64,
-    holds: Arc<Holds>,
+    shelf: Arc<Shelf>,
 }
 
 impl MediaStore {
@@ -55,9 +61,10 @@ impl MediaStore {
         for entry in fs::read_dir(&tmp)? {
             fs::remove_file(entry?.path())?;
         }
-        sync_folder(&data)?;
-        let holds = Arc::new(Holds::new(data.clone()));
-        Ok(MediaStore { data, next: AtomicU64::new(0), holds })
+        fs::create_dir_all(data.join(HALF))?;
+        shelf::sync_folder(&data)?;
+        let shelf = Arc::new(Shelf::new(data.clone()));
+        Ok(MediaStore { data, next: AtomicU64::new(0), shelf })
     }
 
     /// Begins a file.
@@ -69,15 +76,12 @@ impl MediaStore {
         let path = self.data.join(TMP).join(number.to_string());
         let file = File::options().read(true).write(true).create_new(true).open(&path)?;
         Ok(Spool {
-            kind,
             file,
             tmp: TmpFile(path),
-            data: self.data.clone(),
-            holds: self.holds.clone(),
+            shelf: self.shelf.clone(),
             hasher: blake3::Hasher::new(),
             size: 0,
-            head: Vec::new(),
-            verdict: Verdict::NeedMore,
+            head: Head::new(kind),
             write_back: WriteBack::default(),
         })
     }
@@ -85,13 +89,13 @@ impl MediaStore {
     /// Where the file of this media is, if it is stored.
     #[must_use]
     pub fn path(&self, id: &MediaId) -> PathBuf {
-        self.data.join(relative_path(id))
+        self.shelf.path(id)
     }
 
     /// Removes the file of media that no row tells of any more. If somebody has just stored the same bytes, it
     /// stays for them.
     pub fn free(&self, id: &MediaId) {
-        self.holds.free(id, &self.path(id));
+        self.shelf.free(id);
     }
 
     /// Opens the file of this media for reading.
@@ -101,12 +105,17 @@ impl MediaStore {
     pub fn open_file(&self, id: &MediaId) -> io::Result<File> {
         File::open(self.path(id))
     }
-}
 
-/// Where the file of this media is within the data folder.
-pub(super) fn relative_path(id: &MediaId) -> String {
-    let (folder, name) = place(id);
-    format!("{MEDIA}/{folder}/{name}")
+    /// Holds a file that is stored already, as this kind; `None` if there is none of this size.
+    ///
+    /// # Errors
+    /// `bad_media` if it is of another kind; `internal`.
+    pub fn hold(&self, id: &MediaId, kind: MediaKind, size: u64) -> Result<Option<(Media, Hold)>, Refusal> {
+        let Some(hold) = self.shelf.hold(id, size) else { return Ok(None) };
+        let file = self.open_file(id).map_err(|e| refusal(&e))?;
+        let head = Head::read(kind, &file).map_err(|e| refusal(&e))??;
+        Ok(Some((describe(*id, &head, &file, size)?, hold)))
+    }
 }
 
 /// What a client is told when a file fails. The cause is for the log.
@@ -122,16 +131,12 @@ pub fn refusal(error: &io::Error) -> Refusal {
 /// A file that is being received. Dropped before [`finish`](Self::finish) it leaves nothing behind.
 #[derive(Debug)]
 pub struct Spool {
-    kind: MediaKind,
     file: File,
     tmp: TmpFile,
-    data: PathBuf,
-    holds: Arc<Holds>,
+    shelf: Arc<Shelf>,
     hasher: blake3::Hasher,
     size: u64,
-    /// The first bytes, which tell the kind: at most [`HEAD_LEN`].
-    head: Vec<u8>,
-    verdict: Verdict,
+    head: Head,
     write_back: WriteBack,
 }
 
@@ -142,7 +147,7 @@ impl Spool {
     /// `bad_media` as soon as the bytes are seen to be of another kind, `storage_full`, `internal`. After an
     /// error the spool is of no use.
     pub fn write(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        self.look_at(bytes)?;
+        self.head.take(bytes)?;
         self.hasher.update(bytes);
         self.size += bytes.len() as u64;
         self.file.write_all(bytes).map_err(|e| refusal(&e))?;
@@ -161,79 +166,16 @@ impl Spool {
     /// # Errors
     /// `bad_media`, `storage_full`, `internal`; the file is removed then.
     pub fn finish(mut self) -> Result<(Media, Hold), Refusal> {
-        let mime = match std::mem::replace(&mut self.verdict, Verdict::NeedMore) {
-            Verdict::NeedMore => sniff::at_end(self.kind, &self.head),
-            verdict => verdict,
-        };
-        let Verdict::Is(mime) = mime else { return Err(bad_media()) };
-        let measures = measure::file(self.kind, &self.file, self.size);
         let id = MediaId(*self.hasher.finalize().as_bytes());
-        let hold = self.keep(&id).map_err(|e| refusal(&e))?;
-        let media = Media {
-            id,
-            kind: self.kind,
-            size: self.size,
-            mime: mime.into(),
-            duration_ms: measures.duration_ms,
-            width: measures.width,
-            height: measures.height,
-        };
+        let media = describe(id, &self.head, &self.file, self.size)?;
+        let (shelf, tmp) = (self.shelf.clone(), self.tmp.0.clone());
+        let hold = shelf.put(&id, self.size, &tmp, None, || self.sync()).map_err(|e| refusal(&e))?;
         Ok((media, hold))
-    }
-
-    fn look_at(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
-        if !matches!(self.verdict, Verdict::NeedMore) {
-            return Ok(());
-        }
-        let missing = HEAD_LEN - self.head.len();
-        self.head.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        self.verdict = if self.head.len() == HEAD_LEN {
-            sniff::at_end(self.kind, &self.head)
-        } else {
-            sniff::so_far(self.kind, &self.head)
-        };
-        if matches!(self.verdict, Verdict::IsNot) { Err(bad_media()) } else { Ok(()) }
-    }
-
-    /// A name lasts when the folder that it stands in is synced, and that one's name in its own. Both are,
-    /// whether or not they are new: who made them may have crashed before.
-    fn keep(&mut self, id: &MediaId) -> io::Result<Hold> {
-        let (folder, name) = place(id);
-        let media = self.data.join(MEDIA);
-        let folder = media.join(folder);
-        let path = folder.join(name);
-        let was_there = self.is_there(&path);
-        if !was_there {
-            self.sync()?;
-        }
-        let holds = self.holds.clone();
-        let hold = holds.hold(*id, path.clone(), |holding| {
-            if self.is_there(&path) {
-                return Ok(());
-            }
-            if was_there {
-                self.sync()?;
-            }
-            make_folder(&folder)?;
-            fs::rename(&self.tmp.0, &path)?;
-            holding.is_new = true;
-            Ok(())
-        })?;
-        sync_folder(&folder)?;
-        sync_folder(&media)?;
-        Ok(hold)
     }
 
     fn sync(&mut self) -> io::Result<()> {
         self.write_back.finish()?;
         self.file.sync_all()
-    }
-
-    /// Whether the same bytes have been stored before. What has a final name is whole, so to replace it would
-    /// cost a sync and the freeing of the old file, and change nothing. The size guards against a file that
-    /// was cut by hand.
-    fn is_there(&self, path: &Path) -> bool {
-        fs::metadata(path).is_ok_and(|stored| stored.len() == self.size)
     }
 }
 
@@ -280,22 +222,11 @@ impl WriteBack {
     }
 }
 
-/// The folder under `media/` and the file's name in it: the digest's first byte and the rest.
-fn place(id: &MediaId) -> (String, String) {
-    let hex = id.to_string();
-    let (folder, name) = hex.split_at(2);
-    (folder.to_owned(), name.to_owned())
-}
-
-fn make_folder(path: &Path) -> io::Result<()> {
-    match fs::create_dir(path) {
-        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
-        _ => Ok(()),
-    }
-}
-
-fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path)?.sync_all()
+/// What the bytes are, if they are of the kind.
+fn describe(id: MediaId, head: &Head, file: &File, size: u64) -> Result<Media, Refusal> {
+    let (kind, mime) = (head.kind(), head.mime()?);
+    let measure::Measures { duration_ms, width, height } = measure::file(kind, file, size);
+    Ok(Media { id, kind, size, mime: mime.into(), duration_ms, width, height })
 }
 
 fn bad_media() -> Refusal {

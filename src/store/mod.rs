@@ -16,6 +16,7 @@ mod page;
 mod reading;
 mod removal;
 pub mod sqlite;
+mod upload;
 
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
@@ -28,6 +29,7 @@ pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, Roo
 pub use reading::{Read, Reading};
 pub use removal::{Delete, Deleted};
 use std::sync::Arc;
+pub use upload::{Upload, Used};
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
 #[derive(Debug)]
@@ -52,6 +54,8 @@ pub enum Op {
     Delete(Delete),
     /// SYNC: changes nothing, but takes its place in the order of changes.
     Sync(Sync),
+    /// An UPLOAD is whole.
+    Upload(Upload),
     /// A user's last connection has ended. A guest's memberships of rooms and groups end with it, unless the
     /// user has logged in again since.
     Departed {
@@ -215,6 +219,8 @@ pub enum Committed {
     Delete(ConnId, u32, Result<Deleted, Refusal>),
     /// Of [`Op::Sync`]: connection, request.
     Sync(ConnId, u32, Result<Synced, Refusal>),
+    /// Of [`Op::Upload`]: connection, ticket.
+    Upload(ConnId, u32, Result<MediaId, Refusal>),
     /// Of [`Op::Departed`]: what the user is no member of any more. If the store failed that is nothing for
     /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
     /// start.
@@ -450,6 +456,18 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `not_found` or `internal`.
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal>;
+
+    /// Bytes of media that are kept, of all and of this user.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn used(&self, user: UserId) -> Result<Used, Refusal>;
+
+    /// Whether a message of this user has this nonce.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn has_nonce(&self, user: UserId, nonce: u64) -> Result<bool, Refusal>;
 
     /// Who has this name, which is one as names are compared.
     ///

@@ -1,5 +1,6 @@
 //! What docs/PROTOCOL.md says of users, chats and who sees what, in the simplest form: sections 3.1 to 3.5,
-//! 6.1 to 6.3, 6.5, 6.7, 6.9 and 7. It knows no bytes. What a device is to see next is a line of text.
+//! 6.1 to 6.3, 6.5, the rights of 6.6, 6.7, 6.9 and 7. It knows no bytes: a message whose text begins with [`MEDIA`] is a
+//! reference to that. What a device is to see next is a line of text.
 
 #[path = "removal.rs"]
 mod removal;
@@ -7,6 +8,10 @@ mod removal;
 use std::collections::{BTreeMap, BTreeSet};
 
 pub(crate) const ALL: u64 = 1;
+pub(crate) const MEDIA: &str = "media ";
+/// `about` of an ERROR about a message.
+const ABOUT_TEXT: u8 = 0;
+const ABOUT_MEDIA: u8 = 5;
 
 pub(crate) const FORBIDDEN: u16 = 403;
 pub(crate) const NOT_FOUND: u16 = 404;
@@ -93,6 +98,8 @@ pub(crate) struct World {
     pub(crate) users: Vec<User>,
     pub(crate) devices: BTreeMap<usize, Device>,
     pub(crate) chats: BTreeMap<u64, Chat>,
+    /// Who has uploaded what.
+    pub(crate) stored: BTreeSet<(usize, String)>,
     /// What is to be seen, and by whom.
     pub(crate) due: BTreeMap<usize, Vec<String>>,
 }
@@ -372,9 +379,19 @@ impl World {
     }
 
     /// `made`: the id of the direct chat, if it had to be made.
+    /// Whether this may be said, if it refers to media.
+    pub(crate) fn may_refer(&self, user: usize, text: &str) -> bool {
+        let has_it = |chat: &Chat| chat.messages.iter().any(|message| message.text.as_deref() == Some(text));
+        !text.starts_with(MEDIA)
+            || self.stored.contains(&(user, text.to_owned()))
+            || self.chats.iter().any(|(id, chat)| self.is_member(user, *id) && has_it(chat))
+    }
+
     pub(crate) fn say(&mut self, id: usize, to: &Target, nonce: u64, text: &str, made: u64) {
         let user = self.devices[&id].user;
         let named = self.named(user, id, to);
+        let about = if text.starts_with(MEDIA) { ABOUT_MEDIA } else { ABOUT_TEXT };
+        let may_refer = self.may_refer(user, text);
         if nonce != 0
             && let Some((chat, seq, first)) = self.with_nonce(user, nonce)
         {
@@ -382,22 +399,23 @@ impl World {
             if goes_there && first.text.as_ref().is_none_or(|first| first == text) {
                 return self.tell(id, format!("STATUS n{nonce} {chat}/{seq} 1"));
             }
-            return self.refuse(id, CONFLICT, 0, nonce);
+            return self.refuse(id, CONFLICT, about, nonce);
         }
         let chat = match (named, to) {
             (Some(chat), _) => self.admit(user, chat).map(|()| chat),
             (None, Target::User(name)) => match self.user(name).filter(|other| *other != user) {
-                Some(other) => {
+                Some(other) if may_refer => {
                     self.chats.insert(made, Chat::new(Kind::Direct, "", vec![user, other]));
                     Ok(made)
                 }
-                None => Err(NOT_FOUND),
+                _ => Err(NOT_FOUND),
             },
             (None, _) => Err(NOT_FOUND),
         };
         let chat = match chat {
-            Ok(chat) => chat,
-            Err(code) => return self.refuse(id, code, 0, nonce),
+            Ok(chat) if may_refer => chat,
+            Ok(_) => return self.refuse(id, NOT_FOUND, about, nonce),
+            Err(code) => return self.refuse(id, code, about, nonce),
         };
         let of = self.chats.get_mut(&chat).unwrap();
         of.messages.push(Message { user, nonce, text: Some(text.into()) });

@@ -11,6 +11,7 @@ mod peer;
 pub mod proxy;
 pub mod random;
 mod server;
+pub mod uploading;
 
 pub use chatwire_codec::frame::{self, *};
 pub use chatwire_codec::{Code, Frame, HEADER_LEN, Payload, header};

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 
-/// A connection is cut behind so many bytes at most, both ways counted.
+/// What that is, unless a test says otherwise.
 const CUT_WITHIN: usize = 10_000;
 
 /// A proxy with an address of its own. It ends with the runtime.
@@ -20,6 +20,8 @@ struct Shared {
     target: Mutex<SocketAddr>,
     random: Mutex<Random>,
     cuts: AtomicBool,
+    /// A connection is cut behind so many bytes at most, both ways counted.
+    within: AtomicUsize,
     count: AtomicUsize,
 }
 
@@ -31,6 +33,7 @@ impl Proxy {
             target: Mutex::new(target),
             random: Mutex::new(random),
             cuts: AtomicBool::new(false),
+            within: AtomicUsize::new(CUT_WITHIN),
             count: AtomicUsize::new(0),
         });
         let accepting = shared.clone();
@@ -52,6 +55,11 @@ impl Proxy {
         self.shared.cuts.store(cuts, Ordering::SeqCst);
     }
 
+    /// New connections live for so many bytes at most.
+    pub fn cuts_within(&self, bytes: usize) {
+        self.shared.within.store(bytes, Ordering::SeqCst);
+    }
+
     /// How many were cut.
     pub fn count(&self) -> usize {
         self.shared.count.load(Ordering::SeqCst)
@@ -61,7 +69,7 @@ impl Proxy {
 async fn pass(mut client: TcpStream, shared: Arc<Shared>) {
     let target = *shared.target.lock().unwrap();
     let Ok(mut server) = TcpStream::connect(target).await else { return };
-    let mut left = shared.random.lock().unwrap().below(CUT_WITHIN);
+    let mut left = shared.random.lock().unwrap().below(shared.within.load(Ordering::SeqCst));
     let (mut up, mut down) = ([0; 1500], [0; 1500]);
     loop {
         let (bytes, to) = tokio::select! {

@@ -18,13 +18,14 @@ mod tests;
 mod told;
 #[cfg(test)]
 mod told_tests;
+mod transfers;
 mod units;
 
 pub(crate) use heartbeat::{Beat, Heartbeat};
 pub(crate) use journey::{Attempt, Greeted, Journey, Step};
 pub(crate) use nonces::Nonces;
 pub(crate) use outbox::Next;
-pub(crate) use pending::{Ask, Piece, Waiting};
+pub(crate) use pending::{Ask, Confirmed, Piece, Waiting};
 pub(crate) use told::{Known, Listener, Told};
 
 use crate::error::{End, Error, Refusal};
@@ -180,19 +181,6 @@ impl Core {
         self.urge(&frame::Ping { bytes: &[] });
     }
 
-    /// Ends a transfer that nobody reads any more.
-    pub(crate) fn abandon(&mut self, transfer: u32) {
-        if let Some(asked) = self.pending.asked.get_mut(&transfer) {
-            asked.waiting = None;
-        } else if self.pending.transfers.remove(&transfer).is_none() {
-            return;
-        }
-        let req = self.pending.number();
-        self.urge(&frame::Cancel { req, transfer });
-        let asked = Asked { kind: kind::CANCEL, waiting: None, note: Note::Nothing };
-        self.pending.asked.insert(req, asked);
-    }
-
     /// Whether [`Core::take_urgent`] has anything.
     pub(crate) fn has_urgent(&self) -> bool {
         !self.urgent.is_empty()
@@ -274,6 +262,14 @@ impl Core {
             }
             Frame::Bye(bye) => return Err(End::Bye { code: bye.code, reason: bye.reason.to_owned() }),
             Frame::Chunk(chunk) => return Ok(self.chunk(&chunk)),
+            Frame::Received(received) => {
+                self.pending.received(received.transfer, received.offset);
+                return Ok(None);
+            }
+            Frame::Stored(stored) => {
+                self.pending.uploaded(stored.transfer, Ok(stored.media));
+                return Ok(None);
+            }
             Frame::Member(member) => self.member(member),
             Frame::Typing(typing) => Event::Typing(typing.into()),
             Frame::Presence(presence) => Event::Presence(presence.into()),
@@ -367,6 +363,9 @@ impl Core {
             {
                 self.begin_transfer(req, Transfer { next: offset, end: ready.end(offset, length), pieces });
             }
+            (Answer::UploadReady(_), Note::Upload(confirmed)) if asked.waiting.is_some() => {
+                self.pending.uploads.insert(req, confirmed);
+            }
             _ => {}
         }
         if let Some(waiting) = asked.waiting {
@@ -404,29 +403,6 @@ impl Core {
         self.room.take_if(|room| *room == chat);
     }
 
-    fn begin_transfer(&mut self, req: u32, transfer: Transfer) {
-        if transfer.next < transfer.end {
-            self.pending.transfers.insert(req, transfer);
-        }
-    }
-
-    fn chunk(&mut self, chunk: &frame::Chunk<'_>) -> Option<Delivery> {
-        let id = chunk.transfer;
-        let transfer = self.pending.transfers.get_mut(&id)?;
-        let to = transfer.pieces.clone();
-        let next = transfer.next.saturating_add(chunk.bytes.len() as u64);
-        if chunk.offset != transfer.next || chunk.bytes.is_empty() || next > transfer.end {
-            self.abandon(id);
-            let piece = Err(Error::Violation("a piece of media that is out of place"));
-            return Some(Delivery::Piece { transfer: id, piece, to });
-        }
-        transfer.next = next;
-        if next == transfer.end {
-            self.pending.transfers.remove(&id);
-        }
-        Some(Delivery::Piece { transfer: id, piece: Ok(chunk.bytes.to_vec()), to })
-    }
-
     /// Finds whose ERROR it is: a message's by its nonce, a request's or transfer's by its number.
     fn refused(&mut self, error: &frame::Error<'_>) -> Option<Delivery> {
         let refusal = Refusal::from(error);
@@ -444,6 +420,9 @@ impl Core {
                 let req = u32::try_from(error.ref_).unwrap_or(0);
                 if let Some(asked) = self.pending.asked.remove(&req) {
                     return self.request_refused(asked, refusal);
+                }
+                if self.pending.uploaded(req, Err(Error::Refused(refusal.clone()))) {
+                    return None;
                 }
                 if let Some(transfer) = self.pending.transfers.remove(&req) {
                     let piece = Err(Error::Refused(refusal));

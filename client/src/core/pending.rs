@@ -8,7 +8,7 @@ use crate::outgoing::within_request;
 use crate::request::{Answer, Request};
 use chatwire_codec::{Frame, HEADER_LEN, frame};
 use std::collections::{HashMap, VecDeque};
-use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot};
+use tokio::sync::{OwnedSemaphorePermit, mpsc, oneshot, watch};
 
 /// Somebody who waits; dropping it gives its place to the next.
 #[derive(Debug)]
@@ -47,6 +47,16 @@ pub(crate) enum Note {
         length: u64,
         pieces: mpsc::Sender<Piece>,
     },
+    Upload(watch::Sender<Confirmed>),
+}
+
+/// How far an upload is.
+#[derive(Debug, Default)]
+pub(crate) struct Confirmed {
+    /// Bytes that are safe.
+    pub(crate) safe: u64,
+    /// The media that is stored, or why it is not.
+    pub(crate) end: Option<Result<[u8; 32], Error>>,
 }
 
 /// A request that has no number yet.
@@ -76,6 +86,14 @@ impl Ask {
             _ => Note::Nothing,
         };
         Ok(Ask { kind: frame.kind(), bytes, note })
+    }
+
+    /// UPLOAD; `confirmed` is told of all that comes of it.
+    pub(crate) fn upload(
+        upload: &frame::Upload<'_>,
+        confirmed: watch::Sender<Confirmed>,
+    ) -> Result<Self, Error> {
+        Ok(Ask { note: Note::Upload(confirmed), ..Ask::new(upload.clone(), None)? })
     }
 }
 
@@ -117,6 +135,7 @@ pub(crate) struct Pending {
     pub(crate) sends: HashMap<u64, Sent>,
     pub(crate) asked: HashMap<u32, Asked>,
     pub(crate) transfers: HashMap<u32, Transfer>,
+    pub(crate) uploads: HashMap<u32, watch::Sender<Confirmed>>,
     pings: VecDeque<(u64, Waiting<()>)>,
     last_req: u32,
     last_ping: u64,
@@ -128,7 +147,10 @@ impl Pending {
         loop {
             self.last_req = self.last_req.wrapping_add(1).max(1);
             let req = self.last_req;
-            if !self.asked.contains_key(&req) && !self.transfers.contains_key(&req) {
+            let is_taken = self.asked.contains_key(&req)
+                || self.transfers.contains_key(&req)
+                || self.uploads.contains_key(&req);
+            if !is_taken {
                 return req;
             }
         }
@@ -153,6 +175,20 @@ impl Pending {
         }
     }
 
+    /// So much of an upload is safe.
+    pub(crate) fn received(&mut self, transfer: u32, offset: u64) {
+        if let Some(upload) = self.uploads.get(&transfer) {
+            upload.send_modify(|confirmed| confirmed.safe = confirmed.safe.max(offset));
+        }
+    }
+
+    /// An upload has ended; false if there was none.
+    pub(crate) fn uploaded(&mut self, transfer: u32, end: Result<[u8; 32], Error>) -> bool {
+        let Some(upload) = self.uploads.remove(&transfer) else { return false };
+        upload.send_modify(|confirmed| confirmed.end = Some(end));
+        true
+    }
+
     /// Fails all. Whoever reads a transfer's pieces sees their end.
     pub(crate) fn fail(&mut self, end: &End) {
         let error = || Error::Disconnected(end.clone());
@@ -166,5 +202,8 @@ impl Pending {
             waiting.resolve(Err(error()));
         }
         self.transfers.clear();
+        for (_, upload) in self.uploads.drain() {
+            upload.send_modify(|confirmed| confirmed.end = Some(Err(error())));
+        }
     }
 }

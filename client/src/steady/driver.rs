@@ -8,10 +8,16 @@ use crate::core::{Attempt, Greeted, Listener, Next, Step, Told};
 use crate::error::{End, Error};
 use crate::event::Event;
 use crate::kept::Parcel;
+use crate::limits::{FRAME_FILE_BYTES, RETRY_MOST, UPLOAD_CONFLICTS, UPLOAD_PAUSE};
+use crate::message::MediaRef;
 use crate::outgoing::{Body, Outgoing, OutgoingFile};
+use crate::upload::Upload;
+use chatwire_codec::Code;
+use std::ops::ControlFlow;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use tokio::sync::{mpsc, oneshot, watch};
+use tokio::task::JoinSet;
 
 /// Drives the journey to its end, saving beside it, and once more at the end.
 pub(super) async fn run(addresses: Vec<String>, shared: Arc<Shared>, news: mpsc::Sender<News>, saver: Saver) {
@@ -181,10 +187,19 @@ async fn stop(task: Option<tokio::task::JoinHandle<()>>) {
 
 /// Puts what is unsent onto the connection, in order, as fast as it takes it.
 async fn feed(shared: Arc<Shared>, client: Client) {
+    // They end with the feeder: what they have brought so far is gone on with on the next connection.
+    let mut files = JoinSet::new();
     loop {
         let next = shared.journey().next_parcel(Instant::now());
         let (nonce, sent) = match next {
             Next::Parcel(Parcel::Message(message)) => (message.nonce, send(&client, message).await),
+            Next::Parcel(Parcel::File(file)) if is_large(&file).await => {
+                // What stands behind it goes on meanwhile.
+                shared.journey().goes_beside(file.nonce);
+                files.spawn(send_beside(shared.clone(), client.clone(), file));
+                while files.try_join_next().is_some() {}
+                continue;
+            }
             Next::Parcel(Parcel::File(file)) => (file.nonce, send_file(&shared, &client, file).await),
             Next::At(time) => {
                 tokio::select! {
@@ -198,16 +213,66 @@ async fn feed(shared: Arc<Shared>, client: Client) {
                 continue;
             }
         };
-        match sent {
-            // A refusal comes with what the connection tells, in its place.
-            Ok(()) | Err(Error::Refused(_)) => {}
-            Err(Error::Disconnected(_)) => return,
-            Err(why) => {
-                shared.journey().unsendable(nonce, why);
-                shared.look.notify_one();
-            }
+        if settle(&shared, nonce, sent).is_break() {
+            return;
         }
     }
+}
+
+/// Uploads a file, and then sends its message.
+async fn send_beside(shared: Arc<Shared>, client: Client, file: OutgoingFile) {
+    let nonce = file.nonce;
+    let sent = match upload(&shared, &client, &file).await {
+        Ok(media) => send(&client, file.refer(media)).await,
+        Err(why @ Error::Refused(_)) => {
+            shared.journey().unsendable(nonce, why);
+            shared.look.notify_one();
+            return;
+        }
+        Err(why) => Err(why),
+    };
+    // The feeder itself sees the end of the connection.
+    let _ = settle(&shared, nonce, sent);
+}
+
+/// Uploads a file, again where it is too soon, and a few times where another device has taken it over.
+async fn upload(shared: &Shared, client: &Client, file: &OutgoingFile) -> Result<MediaRef, Error> {
+    let shown = progress_of(shared, file.nonce);
+    let mut conflicts = 0;
+    loop {
+        let (upload, shown) = (Upload { path: file.path.clone(), kind: file.kind }, shown.clone());
+        let refusal = match client.upload(upload, shown).await {
+            Err(Error::Refused(refusal)) => refusal,
+            done => return done,
+        };
+        match refusal.code() {
+            Some(Code::RateLimited) => {}
+            Some(Code::Conflict) if conflicts < UPLOAD_CONFLICTS => conflicts += 1,
+            _ => return Err(Error::Refused(refusal)),
+        }
+        let pause = Duration::from_millis(refusal.retry_ms.into()).clamp(UPLOAD_PAUSE, RETRY_MOST);
+        tokio::time::sleep(pause).await;
+    }
+}
+
+/// Notes what cannot be sent; breaks where the connection has ended.
+fn settle(shared: &Shared, nonce: u64, sent: Result<(), Error>) -> ControlFlow<()> {
+    match sent {
+        Ok(()) => {}
+        Err(Error::Disconnected(_)) => return ControlFlow::Break(()),
+        // That comes with what the connection tells, in its place.
+        Err(Error::Refused(_)) => {}
+        Err(why) => {
+            shared.journey().unsendable(nonce, why);
+            shared.look.notify_one();
+        }
+    }
+    ControlFlow::Continue(())
+}
+
+/// Whether its bytes go beside what else is sent. One that is not there fails in its turn.
+async fn is_large(file: &OutgoingFile) -> bool {
+    tokio::fs::metadata(&file.path).await.is_ok_and(|found| found.len() > FRAME_FILE_BYTES)
 }
 
 async fn send(client: &Client, message: Outgoing) -> Result<(), Error> {
@@ -216,11 +281,16 @@ async fn send(client: &Client, message: Outgoing) -> Result<(), Error> {
 }
 
 async fn send_file(shared: &Shared, client: &Client, file: OutgoingFile) -> Result<(), Error> {
-    let progress = shared.waiting().get(&file.nonce).and_then(|waiting| waiting.progress.clone());
-    let shown = move |done, all| {
+    let shown = progress_of(shared, file.nonce);
+    client.send_file(file, shown).await.map(drop)
+}
+
+/// Tells whoever waits for this file's answer how far it is.
+fn progress_of(shared: &Shared, nonce: u64) -> impl Fn(u64, u64) + Clone + Send + use<> {
+    let progress = shared.waiting().get(&nonce).and_then(|waiting| waiting.progress.clone());
+    move |done, all| {
         if let Some(progress) = &progress {
             progress(done, all);
         }
-    };
-    client.send_file(file, shown).await.map(drop)
+    }
 }

@@ -256,8 +256,10 @@ impl Steady {
         self.take(Parcel::Message(message), None).await
     }
 
-    /// The same for a file, which is read when its turn comes, and has to stay until the answer. Nothing else
-    /// is sent while its bytes are. `progress` is told of bytes done and bytes in all.
+    /// The same for a file, which is read when its turn comes, and has to stay as it is until the answer. One that is
+    /// larger than [`crate::FRAME_FILE_BYTES`] is uploaded beside what else is sent, several at a time, and goes on
+    /// behind a lost connection where it was; its message is sent when all of it is there. `progress` is told of
+    /// bytes done and bytes in all.
     ///
     /// # Errors
     /// As [`Steady::send`].

@@ -1,19 +1,24 @@
-//! media: a file in one frame until STATUS, and back with FETCH. No poll loop: one connection, which waits.
+//! media: a file in one frame until STATUS, and back with FETCH; upload: the same by UPLOAD, until STORED. No poll loop:
+//! one connection, which waits.
 
 use crate::Result;
 use crate::measure::Watch;
 use crate::nonce::Nonces;
-use crate::options::Plan;
+use crate::options::{Mode, Plan};
 use crate::process::Process;
 use crate::report::{Faults, Figures};
 use crate::target::Target;
-use chatwire_codec::frame::{Chunk, Fetch, Hello, kind};
+use chatwire_codec::frame::{Chunk, Fetch, Hello, Received, Upload, kind};
 use chatwire_codec::{HEADER_LEN, Payload, header};
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::Duration;
 
 const PIECE: usize = 256 * 1024;
+/// Bytes of media in one CHUNK.
+const CHUNK: usize = 64 * 1024;
+/// Bytes of an upload that may be unconfirmed.
+const WINDOW: u64 = 1024 * 1024;
 /// The longest that one read or write may take.
 const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -28,6 +33,7 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
         input: BufReader::with_capacity(PIECE, stream.try_clone()?),
         output: stream,
         payload: Vec::new(),
+        came: 0,
     };
     line.put(&Hello { version: 1, timezone: "UTC", ..Hello::default() })?;
     line.expect(kind::WELCOME)?;
@@ -35,9 +41,13 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let mut figures = Figures::new(Faults::default());
     let growth = Growth::watch(target)?;
     let watch = Watch::start(target)?;
-    line.output.write_all(&header(kind::FILE, plan.size))?;
-    body.pieces().try_for_each(|piece| line.output.write_all(piece))?;
-    line.expect(kind::STATUS)?;
+    if plan.mode == Mode::Upload {
+        line.upload(&body, digest)?;
+    } else {
+        line.output.write_all(&header(kind::FILE, plan.size))?;
+        body.pieces().try_for_each(|piece| line.output.write_all(piece))?;
+        line.expect(kind::STATUS)?;
+    }
     let sent = watch.stop()?;
     let grown_by_send = growth.kib()?;
 
@@ -129,6 +139,7 @@ struct Line {
     output: TcpStream,
     /// Of the frame that came last.
     payload: Vec<u8>,
+    came: u8,
 }
 
 impl Line {
@@ -138,16 +149,46 @@ impl Line {
         Ok(self.output.write_all(&out)?)
     }
 
+    fn upload(&mut self, body: &Body, digest: [u8; 32]) -> Result<()> {
+        let size = body.size as u64;
+        self.put(&Upload { req: 1, media_kind: kind::FILE, size, digest, name: "" })?;
+        self.expect(kind::UPLOAD_READY)?;
+        let (mut at, mut safe) = (0, 0);
+        let mut out = Vec::new();
+        for bytes in body.pieces().flat_map(|piece| piece.chunks(CHUNK)) {
+            while at + bytes.len() as u64 - safe > WINDOW {
+                self.expect(kind::RECEIVED)?;
+                safe = Received::parse(&self.payload)?.offset;
+            }
+            out.clear();
+            Chunk { transfer: 1, offset: at, bytes }.encode(&mut out)?;
+            self.output.write_all(&out)?;
+            at += bytes.len() as u64;
+        }
+        while self.next()? == kind::RECEIVED {}
+        self.is(kind::STORED)
+    }
+
     fn expect(&mut self, kind: u8) -> Result<()> {
+        self.next()?;
+        self.is(kind)
+    }
+
+    fn is(&self, kind: u8) -> Result<()> {
+        if self.came != kind {
+            return Err(format!("a frame of type {:#04x} came, not {kind:#04x}", self.came).into());
+        }
+        Ok(())
+    }
+
+    fn next(&mut self) -> Result<u8> {
         let mut header = [0; HEADER_LEN];
         self.input.read_exact(&mut header)?;
         let [came, size @ ..] = header;
         self.payload.resize(u32::from_be_bytes(size) as usize, 0);
         self.input.read_exact(&mut self.payload)?;
-        if came != kind {
-            return Err(format!("a frame of type {came:#04x} came, not {kind:#04x}").into());
-        }
-        Ok(())
+        self.came = came;
+        Ok(came)
     }
 }
 

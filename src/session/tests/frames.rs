@@ -311,7 +311,7 @@ fn a_body_is_kept_and_becomes_a_message_when_its_file_is_done() {
     let mut story = open();
     story.send(To { nonce: 3, name: "v.mp3", ..To::default() });
     let start = Event::BodyStart { kind: kind::VOICE, size: 9 };
-    assert!(matches!(story.event(start)[..], [Effect::OpenBody(MediaKind::Voice)]));
+    assert!(matches!(story.event(start)[..], [Effect::OpenBody { kind: MediaKind::Voice, size: 9, .. }]));
     assert!(matches!(story.event(Event::BodyEnd)[..], [Effect::CloseBody]));
     assert!(!story.session.wants_input());
     story.session.handle_body(Ok(media()));
@@ -357,7 +357,7 @@ fn outside_the_hours_only_copies_are_confirmed() {
     assert_eq!(refused(append(story.event(start.clone()))), Code::OutsideHours);
     assert!(story.event(Event::BodyEnd).is_empty());
     story.send(To { nonce: 3, ..To::default() });
-    assert!(matches!(story.event(start)[..], [Effect::OpenBody(_)]));
+    assert!(matches!(story.event(start)[..], [Effect::OpenBody { .. }]));
 }
 
 #[test]

@@ -3,6 +3,7 @@
 
 use super::TMP;
 use crate::id::MediaId;
+use std::any::Any;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::fs;
@@ -27,6 +28,8 @@ pub(super) struct Holding {
     /// The file came to be while it was held.
     pub(super) is_new: bool,
     is_kept: bool,
+    /// Where the file was before, if it is to be there again when nobody keeps it.
+    pub(super) back: Option<PathBuf>,
 }
 
 /// A stored file, until the fate of its message is known. Dropped without [`Hold::keep`] it may go.
@@ -35,6 +38,7 @@ pub struct Hold {
     id: MediaId,
     path: PathBuf,
     holds: Arc<Holds>,
+    carried: Option<Box<dyn Any + Send + Sync>>,
 }
 
 impl Holds {
@@ -55,7 +59,7 @@ impl Holds {
         let named = name_it(holding);
         drop(held);
         // From here on a failure lets go of it again.
-        let hold = Hold { id, path, holds: self.clone() };
+        let hold = Hold { id, path, holds: self.clone(), carried: None };
         named.map(|()| hold)
     }
 
@@ -63,7 +67,7 @@ impl Holds {
     pub(super) fn free(&self, id: &MediaId, path: &PathBuf) {
         match self.lock().get_mut(id) {
             Some(holding) => (holding.is_new, holding.is_kept) = (true, false),
-            None => self.remove(path),
+            None => self.remove(path, None),
         }
     }
 
@@ -72,7 +76,10 @@ impl Holds {
     }
 
     /// Takes the file's name away, which is quick, and then removes it, which may take a while.
-    fn remove(&self, path: &PathBuf) {
+    fn remove(&self, path: &PathBuf, back: Option<&PathBuf>) {
+        if back.is_some_and(|back| fs::rename(path, back).is_ok()) {
+            return;
+        }
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let gone = self.data.join(TMP).join(format!("gone-{number}"));
         match fs::rename(path, &gone) {
@@ -99,6 +106,11 @@ impl Hold {
             holding.is_kept = true;
         }
     }
+
+    /// Has something live until the fate of the file is known.
+    pub fn carry(&mut self, what: impl Any + Send + Sync) {
+        self.carried = Some(Box::new(what));
+    }
 }
 
 impl Drop for Hold {
@@ -109,9 +121,9 @@ impl Drop for Hold {
         if entry.get().count > 0 {
             return;
         }
-        let Holding { is_new, is_kept, .. } = entry.remove();
+        let Holding { is_new, is_kept, back, .. } = entry.remove();
         if is_new && !is_kept {
-            self.holds.remove(&self.path);
+            self.holds.remove(&self.path, back.as_ref());
         }
     }
 }

@@ -1,9 +1,14 @@
 //! What a file is, by its first bytes. It says what the file claims to be, not that it is sound.
 
+use super::bad_media;
+use crate::error::Refusal;
 use chatwire_codec::MediaKind;
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::FileExt;
 
 /// As many first bytes as are looked at: office documents tell themselves from other archives late.
-pub(super) const HEAD_LEN: usize = 8192;
+const HEAD_LEN: usize = 8192;
 
 const UNKNOWN: &str = "application/octet-stream";
 
@@ -13,9 +18,77 @@ const NOT_MP4: &[&[u8; 4]] = &[
     b"crx ", b"jp2 ",
 ];
 
+/// The first bytes of a file that is to be of a kind, as they come.
+#[derive(Debug)]
+pub(super) struct Head {
+    kind: MediaKind,
+    /// At most [`HEAD_LEN`].
+    bytes: Vec<u8>,
+    verdict: Verdict,
+}
+
+impl Head {
+    pub(super) fn new(kind: MediaKind) -> Self {
+        Head { kind, bytes: Vec::new(), verdict: Verdict::NeedMore }
+    }
+
+    /// The head of a file that is there, whole or not; or `bad_media`.
+    pub(super) fn read(kind: MediaKind, file: &File) -> io::Result<Result<Self, Refusal>> {
+        let mut bytes = [0; HEAD_LEN];
+        let mut len = 0;
+        loop {
+            let read = file.read_at(&mut bytes[len..], len as u64)?;
+            len += read;
+            if read == 0 {
+                break;
+            }
+        }
+        let mut head = Head::new(kind);
+        let taken = head.take(&bytes[..len]);
+        Ok(taken.map(|()| head))
+    }
+
+    /// Looks at the next bytes.
+    ///
+    /// # Errors
+    /// `bad_media` as soon as they are seen to be of another kind.
+    pub(super) fn take(&mut self, bytes: &[u8]) -> Result<(), Refusal> {
+        if !matches!(self.verdict, Verdict::NeedMore) {
+            return Ok(());
+        }
+        let missing = HEAD_LEN - self.bytes.len();
+        self.bytes.extend_from_slice(&bytes[..bytes.len().min(missing)]);
+        self.verdict = if self.bytes.len() == HEAD_LEN {
+            at_end(self.kind, &self.bytes)
+        } else {
+            so_far(self.kind, &self.bytes)
+        };
+        if matches!(self.verdict, Verdict::IsNot) { Err(bad_media()) } else { Ok(()) }
+    }
+
+    pub(super) fn kind(&self) -> MediaKind {
+        self.kind
+    }
+
+    /// The media type, of a file that has no more bytes.
+    ///
+    /// # Errors
+    /// `bad_media`.
+    pub(super) fn mime(&self) -> Result<&'static str, Refusal> {
+        let verdict = match self.verdict {
+            Verdict::NeedMore => at_end(self.kind, &self.bytes),
+            verdict => verdict,
+        };
+        match verdict {
+            Verdict::Is(mime) => Ok(mime),
+            Verdict::NeedMore | Verdict::IsNot => Err(bad_media()),
+        }
+    }
+}
+
 /// What the first bytes say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Verdict {
+enum Verdict {
     /// Too few to say.
     NeedMore,
     /// Of the kind, and of this media type.
@@ -25,7 +98,7 @@ pub(super) enum Verdict {
 }
 
 /// Judges a file that goes on behind `head`.
-pub(super) fn so_far(kind: MediaKind, head: &[u8]) -> Verdict {
+fn so_far(kind: MediaKind, head: &[u8]) -> Verdict {
     match kind {
         MediaKind::Voice => mp3(head),
         MediaKind::Video => mp4(head),
@@ -36,7 +109,7 @@ pub(super) fn so_far(kind: MediaKind, head: &[u8]) -> Verdict {
 }
 
 /// Judges a file of which there is no more to see.
-pub(super) fn at_end(kind: MediaKind, head: &[u8]) -> Verdict {
+fn at_end(kind: MediaKind, head: &[u8]) -> Verdict {
     match so_far(kind, head) {
         Verdict::NeedMore if kind == MediaKind::File => Verdict::Is(guess(head)),
         Verdict::NeedMore => Verdict::IsNot,

@@ -10,7 +10,6 @@ use super::row::{self, GONE, REFERENCE, REPLY, TEXT};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::store::media::relative_path;
 use crate::store::{Append, Appended, ChatKind, Content, Media, Message, Outcome, Target};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{OptionalExtension, params};
@@ -164,7 +163,7 @@ impl Writer {
         };
         let placed = self.insert(chat, append, kind, body)?;
         for (part, media) in (0_i64..).zip(media) {
-            self.refer(message_id(chat, placed.seq), part, media, placed.at)?;
+            self.refer(message_id(chat, placed.seq), part, media, append.user, placed.at)?;
         }
         Ok(placed)
     }
@@ -197,23 +196,15 @@ impl Writer {
         Ok(Placed { chat, kind: head.kind, seq, at })
     }
 
-    fn refer(&mut self, message: i64, part: i64, media: &Media, at: Micros) -> rusqlite::Result<()> {
-        self.db
-            .prepare_cached(
-                "INSERT INTO media (id, kind, size, mime, path, duration_ms, width, height, created_at)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9) ON CONFLICT DO NOTHING",
-            )?
-            .execute(params![
-                media.id.0,
-                media.kind as u8,
-                sql(media.size),
-                media.mime,
-                relative_path(&media.id),
-                media.duration_ms,
-                media.width,
-                media.height,
-                at
-            ])?;
+    fn refer(
+        &mut self,
+        message: i64,
+        part: i64,
+        media: &Media,
+        owner: UserId,
+        at: Micros,
+    ) -> rusqlite::Result<()> {
+        self.insert_media(media, owner, at)?;
         self.db
             .prepare_cached("INSERT INTO media_refs (message, part, media, kind) VALUES (?1, ?2, ?3, ?4)")?
             .execute(params![message, part, media.id.0, media.kind as u8])?;

@@ -190,7 +190,7 @@ pub(super) const READABLE_MEDIA: &str = "
                     WHERE c.user = ?1 AND r.media = ?2 AND r.kind = k.kind
                       AND r.message BETWEEN c.chat << 32 AND c.chat << 32 | 4294967295)
         OR EXISTS (SELECT 1 FROM uploads u
-                    WHERE u.user = ?1 AND u.media = ?2 AND u.kind = k.kind AND u.stored_at IS NOT NULL)
+                    WHERE u.user = ?1 AND u.media = ?2 AND u.kind = k.kind)
      ORDER BY k.kind <> ?3, k.kind LIMIT 1";
 
 /// What one says of a chat that is not there, and of a private one that the asker is not in.

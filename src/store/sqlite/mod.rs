@@ -27,13 +27,14 @@ mod seat;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 mod tests;
+mod upload;
 mod writer;
 
 pub use open::OpenError;
 
 use super::{
     Account, ChatRow, DueChores, Found, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op,
-    RoomRow, Search, Store, Target,
+    RoomRow, Search, Store, Target, Used,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
@@ -225,6 +226,14 @@ impl Store for SqliteStore {
 
     fn media(&self, asker: UserId, id: MediaId) -> Result<Media, Refusal> {
         query::read(&self.readers, |db| query::media(db, asker, id))
+    }
+
+    fn used(&self, user: UserId) -> Result<Used, Refusal> {
+        query::read(&self.readers, |db| upload::used(db, user))
+    }
+
+    fn has_nonce(&self, user: UserId, nonce: u64) -> Result<bool, Refusal> {
+        query::read(&self.readers, |db| upload::has_nonce(db, user, nonce))
     }
 
     fn account(&self, key: &str) -> Result<Option<Account>, Refusal> {

@@ -101,8 +101,7 @@ pub(super) fn free(db: &Connection, media: &[(MediaKind, MediaId)]) -> rusqlite:
             .prepare_cached(
                 "DELETE FROM media WHERE id = ?1 AND kind = ?2
                     AND NOT EXISTS (SELECT 1 FROM media_refs WHERE media = ?1 AND kind = ?2)
-                    AND NOT EXISTS (SELECT 1 FROM uploads
-                                     WHERE media = ?1 AND kind = ?2 AND stored_at IS NOT NULL)",
+                    AND NOT EXISTS (SELECT 1 FROM uploads WHERE media = ?1 AND kind = ?2)",
             )?
             .execute(params![id.0, *kind as u8])?;
         if deleted > 0 {

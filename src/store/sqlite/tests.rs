@@ -11,6 +11,7 @@ mod query;
 mod removal;
 mod rooms;
 mod search;
+mod uploads;
 mod versions;
 
 use super::admin::{Admin, AdminError};

@@ -1,6 +1,6 @@
 //! The one that writes: takes what waited, carries it out in one transaction, commits once, and hands on what
 //! came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::group`], [`super::position`], [`super::removal`] and [`super::chores`].
+//! [`super::group`], [`super::position`], [`super::removal`], [`super::upload`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -217,6 +217,7 @@ impl Writer {
             Op::Remove(remove) => self.remove(&remove),
             Op::Read(read) => self.read(read),
             Op::Delete(delete) => self.delete(delete),
+            Op::Upload(upload) => self.upload(upload),
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
@@ -375,6 +376,7 @@ impl Committed {
             Committed::Read(_, _, done) => *done = Err(refusal),
             Committed::Delete(_, _, done) => *done = Err(refusal),
             Committed::Sync(_, _, done) => *done = Err(refusal),
+            Committed::Upload(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
             Committed::Used => {}
             Committed::Chores(chores) => *chores = Chores::default(),
@@ -398,6 +400,7 @@ fn untried(op: &Op) -> Committed {
         Op::Read(read) => Committed::Read(read.conn, read.req, Err(refusal)),
         Op::Delete(delete) => Committed::Delete(delete.conn, delete.req, Err(refusal)),
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
+        Op::Upload(upload) => Committed::Upload(upload.conn, upload.ticket, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,
         Op::Chores { .. } => Committed::Chores(Chores::default()),

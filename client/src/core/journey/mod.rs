@@ -238,7 +238,8 @@ impl Journey {
         }
     }
 
-    /// What is to go out now. A file goes alone: nothing else until [`Journey::file_done`].
+    /// What is to go out now. A file goes alone until it is answered, unless it
+    /// [goes beside](Journey::goes_beside) the rest.
     pub(crate) fn next_parcel(&mut self, now: Instant) -> Next {
         if !matches!(self.phase, Phase::Online { .. }) || self.streaming.is_some() {
             return Next::Nothing;
@@ -251,6 +252,11 @@ impl Journey {
             }
         }
         next
+    }
+
+    /// This file is uploaded beside what else goes out.
+    pub(crate) fn goes_beside(&mut self, nonce: u64) {
+        self.streaming.take_if(|streaming| *streaming == nonce);
     }
 
     /// This one cannot be sent at all.

@@ -209,7 +209,7 @@ fn what_a_user_has_uploaded_stays_for_that_user_to_send() {
     stored(rig.send(with_body(ann, upload)));
     rig.other()
         .execute(
-            "INSERT INTO uploads (user, media, kind, size, touched_at, stored_at) VALUES (?1, ?2, 4, 8, 1, 1)",
+            "INSERT INTO uploads (user, media, kind, stored_at) VALUES (?1, ?2, 4, 1)",
             rusqlite::params![ann.0.cast_signed(), id.0],
         )
         .unwrap();

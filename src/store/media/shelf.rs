@@ -1,0 +1,111 @@
+//! Where whole files stand: under the digest of their bytes.
+
+use super::MEDIA;
+use super::hold::{Hold, Holds};
+use crate::id::MediaId;
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The folder of whole files.
+#[derive(Debug)]
+pub(super) struct Shelf {
+    data: PathBuf,
+    holds: Arc<Holds>,
+}
+
+impl Shelf {
+    pub(super) fn new(data: PathBuf) -> Self {
+        Shelf { holds: Arc::new(Holds::new(data.clone())), data }
+    }
+
+    /// Where the file of this media is, if it is stored.
+    pub(super) fn path(&self, id: &MediaId) -> PathBuf {
+        self.data.join(relative_path(id))
+    }
+
+    /// Gives a file of `size` bytes, which are right, its final name, and holds it. `sync` brings it to the disk.
+    /// If nobody keeps it, it is at `back` again, or removed.
+    ///
+    /// A name lasts when the folder that it stands in is synced, and that one's name in its own. Both are,
+    /// whether or not they are new: who made them may have crashed before.
+    pub(super) fn put(
+        &self,
+        id: &MediaId,
+        size: u64,
+        from: &Path,
+        back: Option<&Path>,
+        mut sync: impl FnMut() -> io::Result<()>,
+    ) -> io::Result<Hold> {
+        let path = self.path(id);
+        let (folder, _) = place(id);
+        let media = self.data.join(MEDIA);
+        let folder = media.join(folder);
+        let was_there = is_there(&path, size);
+        if !was_there {
+            sync()?;
+        }
+        let hold = self.holds.hold(*id, path.clone(), |holding| {
+            if is_there(&path, size) {
+                return Ok(());
+            }
+            if was_there {
+                sync()?;
+            }
+            make_folder(&folder)?;
+            fs::rename(from, &path)?;
+            holding.is_new = true;
+            holding.back = back.map(Path::to_owned);
+            Ok(())
+        })?;
+        sync_folder(&folder)?;
+        sync_folder(&media)?;
+        Ok(hold)
+    }
+
+    /// No row tells of this file any more: it goes, unless somebody holds it.
+    pub(super) fn free(&self, id: &MediaId) {
+        self.holds.free(id, &self.path(id));
+    }
+
+    /// Holds a file that is stored; `None` if there is none of this size.
+    pub(super) fn hold(&self, id: &MediaId, size: u64) -> Option<Hold> {
+        let path = self.path(id);
+        let missing = || io::Error::from(io::ErrorKind::NotFound);
+        let look = |path: &Path| if is_there(path, size) { Ok(()) } else { Err(missing()) };
+        self.holds.hold(*id, path.clone(), |_| look(&path)).ok()
+    }
+}
+
+/// Where the file of this media is within the data folder.
+pub(in crate::store) fn relative_path(id: &MediaId) -> String {
+    let (folder, name) = place(id);
+    format!("{MEDIA}/{folder}/{name}")
+}
+
+/// Brings the names in a folder to the disk.
+pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+    File::open(path)?.sync_all()
+}
+
+/// Whether the same bytes have been stored before. What has a final name is whole, so to replace it would
+/// cost a sync and the freeing of the old file, and change nothing. The size guards against a file that
+/// was cut by hand.
+fn is_there(path: &Path, size: u64) -> bool {
+    fs::metadata(path).is_ok_and(|stored| stored.len() == size)
+}
+
+/// The folder under `media/` and the file's name in it: the digest's first byte and the rest.
+fn place(id: &MediaId) -> (String, String) {
+    let hex = id.to_string();
+    let (folder, name) = hex.split_at(2);
+    (folder.to_owned(), name.to_owned())
+}
+
+fn make_folder(path: &Path) -> io::Result<()> {
+    match fs::create_dir(path) {
+        Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+        _ => Ok(()),
+    }
+}

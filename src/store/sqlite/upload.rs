@@ -1,0 +1,73 @@
+//! The rows of media: of whole uploads, and of what messages refer to; and how much there is.
+
+use super::chat::{id_at, sql};
+use super::fault::Done;
+use super::writer::Writer;
+use crate::id::{Micros, UserId};
+use crate::store::media::relative_path;
+use crate::store::{Committed, Media, Upload, Used};
+use rusqlite::{Connection, params};
+
+impl Writer {
+    pub(super) fn upload(&mut self, upload: Upload) -> Committed {
+        let Upload { conn, user, ticket, media, hold } = upload;
+        let at = self.now();
+        let done = self.atomically(|writer| {
+            writer.insert_media(&media, user, at)?;
+            writer
+                .db
+                .prepare_cached(
+                    "INSERT INTO uploads (user, media, kind, stored_at) VALUES (?1, ?2, ?3, ?4)
+                     ON CONFLICT DO UPDATE SET stored_at = excluded.stored_at",
+                )?
+                .execute(params![sql(user.0), media.id.0, media.kind as u8, at])?;
+            Ok(media.id)
+        });
+        let done = self.settle(done);
+        if done.is_ok() {
+            self.holds.push(*hold);
+        }
+        Committed::Upload(conn, ticket, done)
+    }
+
+    /// The row of media that this user brings, if there is none yet.
+    pub(super) fn insert_media(&self, media: &Media, owner: UserId, at: Micros) -> rusqlite::Result<()> {
+        self.db
+            .prepare_cached(
+                "INSERT INTO media (id, kind, size, mime, path, duration_ms, width, height, created_at, owner)
+                 VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9,
+                         coalesce((SELECT owner FROM media WHERE id = ?1 LIMIT 1), ?10))
+                 ON CONFLICT DO NOTHING",
+            )?
+            .execute(params![
+                media.id.0,
+                media.kind as u8,
+                sql(media.size),
+                media.mime,
+                relative_path(&media.id),
+                media.duration_ms,
+                media.width,
+                media.height,
+                at,
+                sql(owner.0)
+            ])?;
+        Ok(())
+    }
+}
+
+pub(super) fn used(db: &Connection, user: UserId) -> Done<Used> {
+    let used = db
+        .prepare_cached(
+            "SELECT coalesce((SELECT bytes FROM storage WHERE owner = 0), 0),
+                    coalesce((SELECT bytes FROM storage WHERE owner = ?1), 0)",
+        )?
+        .query_row(params![sql(user.0)], |row| Ok(Used { all: id_at(row, 0)?, own: id_at(row, 1)? }))?;
+    Ok(used)
+}
+
+pub(super) fn has_nonce(db: &Connection, user: UserId, nonce: u64) -> Done<bool> {
+    // `nonce <> 0` is what lets SQLite use the index.
+    let mut found =
+        db.prepare_cached("SELECT 1 FROM messages WHERE nonce = ?1 AND user = ?2 AND nonce <> 0")?;
+    Ok(found.exists(params![nonce.cast_signed(), sql(user.0)])?)
+}
