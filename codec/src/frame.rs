@@ -1,7 +1,7 @@
 //! THE table: number, name, direction and fields of every frame type (sections 2 to 7).
 //!
-//! A new frame type is one entry here. Its struct, its reading and writing, its [`Frame`] variant, its
-//! constant in [`kind`] and its row in [`FRAMES`] follow from the entry; a test holds docs/PROTOCOL.md to it.
+//! A new frame type is one entry here, which names the section of the page that it follows. Its struct, its reading
+//! and writing, its [`Frame`] variant, its constant in [`kind`] and its row in [`FRAMES`] follow from the entry; a test holds docs/PROTOCOL.md to it.
 //! Fields before the `;` are required; a payload may end before any of the others.
 
 use crate::error::{DecodeError, EncodeError, Rule};
@@ -9,8 +9,8 @@ use crate::reader::{self, Reader};
 #[cfg(feature = "arbitrary")]
 use crate::table::any_field;
 use crate::table::{
-    Direction, FieldInfo, FrameInfo, Payload, field_info, field_name, frames, item_fields, items, payload,
-    read_field, rust_type, tail_field, write_field,
+    Direction, FieldInfo, FrameInfo, Payload, doc_text, field_info, field_name, frames, item_fields, items,
+    payload, read_field, rust_type, tail_field, write_field,
 };
 use crate::value::{Fields, HasFields, Show};
 use crate::writer::{self, Buffer};
@@ -20,38 +20,38 @@ frames! {
     // Content: the payload is the body and nothing else.
 
     /// A text message. Not empty; kept byte for byte.
-    0x00 TEXT Text<'a>: Both {
+    0x00 TEXT Text<'a>: Both, 2 {
         ;
         /// The whole payload.
         text: text
     }
     /// A voice message: MP3.
-    0x01 VOICE Voice<'a>: Both {
+    0x01 VOICE Voice<'a>: Both, 2 {
         ;
         /// The whole payload.
         body: rest
     }
     /// A video: MP4.
-    0x02 VIDEO Video<'a>: Both {
+    0x02 VIDEO Video<'a>: Both, 2 {
         ;
         /// The whole payload.
         body: rest
     }
     /// A picture: JPEG, PNG, WebP or GIF.
-    0x03 IMAGE Image<'a>: Both {
+    0x03 IMAGE Image<'a>: Both, 2 {
         ;
         /// The whole payload.
         body: rest
     }
     /// Any bytes, also none.
-    0x04 FILE File<'a>: Both {
+    0x04 FILE File<'a>: Both, 2 {
         ;
         /// The whole payload.
         body: rest
     }
     /// A reference to media that the server has.
-    0x05 MEDIA Media<'a>: Both {
-        /// 1 VOICE, 2 VIDEO, 3 IMAGE, 4 FILE; see [`MediaKind`].
+    0x05 MEDIA Media<'a>: Both, 2 {
+        /// 1 VOICE, 2 VIDEO, 3 IMAGE, 4 FILE.
         media_kind: u8,
         /// The BLAKE3 digest of its bytes.
         media: id32;
@@ -69,34 +69,34 @@ frames! {
         height: u32
     }
     /// Stands for a message that was removed.
-    0x0F GONE Gone: ToClient { ; }
+    0x0F GONE Gone: ToClient, 2 { ; }
 
     // Replies.
 
     /// The assistant's answer as text, perhaps with media.
-    0x10 REPLY_TEXT ReplyText<'a>: ToClient {
+    0x10 REPLY_TEXT ReplyText<'a>: ToClient, 4.1 {
         /// The text; no voice.
         said: said;
         /// References, the voice first.
         attachments: items[Media<'a>]
     }
     /// The assistant's answer, spoken.
-    0x11 REPLY_VOICE ReplyVoice<'a>: ToClient {
+    0x11 REPLY_VOICE ReplyVoice<'a>: ToClient, 4.1 {
         /// The text and the voice, MP3.
         said: said;
     }
     /// The assistant's answer, spoken, with a picture.
-    0x12 REPLY_IMAGE ReplyImage<'a>: ToClient {
+    0x12 REPLY_IMAGE ReplyImage<'a>: ToClient, 4.1 {
         /// The text and the voice, MP3.
         said: said;
         /// JPEG.
         image: rest
     }
     /// Something was refused or went wrong (section 8).
-    0x13 ERROR Error<'a>: ToClient {
+    0x13 ERROR Error<'a>: ToClient, 4.2 {
         /// The text is for people; no voice.
         said: said;
-        /// See [`crate::Code`].
+        /// An error code (section 8).
         code: u16,
         /// The nonce or `req` of what it answers, else 0.
         ref_: u64,
@@ -109,7 +109,7 @@ frames! {
     // Connection.
 
     /// The first frame of a client.
-    0x20 HELLO Hello<'a>: ToServer {
+    0x20 HELLO Hello<'a>: ToServer, 5.2 {
         /// The highest version that the client speaks.
         version: u8,
         /// An IANA time zone name, spelled exactly.
@@ -128,7 +128,7 @@ frames! {
         flags: u8
     }
     /// The answer to HELLO.
-    0x21 WELCOME Welcome<'a>: ToClient {
+    0x21 WELCOME Welcome<'a>: ToClient, 5.2 {
         /// The highest common version.
         version: u8,
         /// Who the client is.
@@ -155,19 +155,19 @@ frames! {
         token: str8
     }
     /// Asks for a PONG.
-    0x22 PING Ping<'a>: Both {
+    0x22 PING Ping<'a>: Both, 5.5 {
         ;
         /// Comes back in the PONG.
         bytes: rest
     }
     /// Answers a PING.
-    0x23 PONG Pong<'a>: Both {
+    0x23 PONG Pong<'a>: Both, 5.5 {
         ;
         /// The PING's.
         bytes: rest
     }
     /// The end of a connection.
-    0x24 BYE Bye<'a>: Both {
+    0x24 BYE Bye<'a>: Both, 5.6 {
         ;
         /// 0 done, 1 shutting down, 2 replaced, 3 kicked, or an error code.
         code: u16,
@@ -178,7 +178,7 @@ frames! {
     // Addressing.
 
     /// Stands immediately before a content frame and says where it goes.
-    0x30 TO To<'a>: ToServer {
+    0x30 TO To<'a>: ToServer, 3.1 {
         ;
         /// The message's name among its sender's; 0: none.
         nonce: u64,
@@ -194,7 +194,7 @@ frames! {
         name: str16
     }
     /// Stands immediately before a content frame and says where it comes from.
-    0x31 FROM From_<'a>: ToClient {
+    0x31 FROM From_<'a>: ToClient, 3.2 {
         /// The chat.
         chat: u64,
         /// The message's place in its chat, from 1.
@@ -213,7 +213,7 @@ frames! {
         name: str16
     }
     /// The message is stored and survives power loss.
-    0x32 STATUS Status: ToClient {
+    0x32 STATUS Status: ToClient, 3.3 {
         /// The message's.
         nonce: u64,
         /// Where it went.
@@ -229,7 +229,7 @@ frames! {
     // Requests.
 
     /// Enters a room, and makes it if it is missing.
-    0x40 JOIN Join<'a>: ToServer {
+    0x40 JOIN Join<'a>: ToServer, 6.1 {
         /// The request's number.
         req: u32,
         /// The room's name.
@@ -238,14 +238,14 @@ frames! {
         flags: u8
     }
     /// Leaves a room or group.
-    0x41 LEAVE Leave: ToServer {
+    0x41 LEAVE Leave: ToServer, 6.1 {
         /// The request's number.
         req: u32;
         /// 0: the current room.
         chat: u64
     }
     /// Lists rooms, by name.
-    0x42 ROOMS Rooms<'a>: ToServer {
+    0x42 ROOMS Rooms<'a>: ToServer, 6.2 {
         /// The request's number.
         req: u32;
         /// Begin behind this name.
@@ -254,7 +254,7 @@ frames! {
         limit: u16
     }
     /// Lists a chat's members, by id.
-    0x43 PARTICIPANTS Participants<'a>: ToServer {
+    0x43 PARTICIPANTS Participants<'a>: ToServer, 6.2 {
         /// The request's number.
         req: u32;
         /// A chat, or 0.
@@ -267,7 +267,7 @@ frames! {
         limit: u16
     }
     /// Lists the user's chats, by id.
-    0x44 CHATS Chats: ToServer {
+    0x44 CHATS Chats: ToServer, 6.2 {
         /// The request's number.
         req: u32;
         /// Begin behind this chat.
@@ -276,14 +276,14 @@ frames! {
         limit: u16
     }
     /// Makes a private group.
-    0x45 CREATE Create<'a>: ToServer {
+    0x45 CREATE Create<'a>: ToServer, 6.3 {
         /// The request's number.
         req: u32;
         /// The group's title.
         title: str8
     }
     /// Makes a user a member of a group.
-    0x46 INVITE Invite<'a>: ToServer {
+    0x46 INVITE Invite<'a>: ToServer, 6.3 {
         /// The request's number.
         req: u32,
         /// The group.
@@ -292,7 +292,7 @@ frames! {
         user: str8;
     }
     /// Ends a user's membership of a group.
-    0x47 REMOVE Remove<'a>: ToServer {
+    0x47 REMOVE Remove<'a>: ToServer, 6.3 {
         /// The request's number.
         req: u32,
         /// The group.
@@ -301,7 +301,7 @@ frames! {
         user: str8;
     }
     /// Reads a page of a chat's messages.
-    0x50 HISTORY History: ToServer {
+    0x50 HISTORY History: ToServer, 6.4 {
         /// The request's number.
         req: u32,
         /// The chat.
@@ -316,7 +316,7 @@ frames! {
         flags: u8
     }
     /// Asks for a chat's messages from a position on, running into live.
-    0x51 SYNC Sync: ToServer {
+    0x51 SYNC Sync: ToServer, 6.5 {
         /// The request's number.
         req: u32,
         /// The chat.
@@ -325,7 +325,7 @@ frames! {
         after: u64
     }
     /// Says up to where the user has read.
-    0x52 READ Read: ToServer {
+    0x52 READ Read: ToServer, 6.7 {
         /// The request's number.
         req: u32,
         /// The chat.
@@ -334,7 +334,7 @@ frames! {
         seq: u64;
     }
     /// Looks for messages with these words, newest first.
-    0x53 SEARCH Search<'a>: ToServer {
+    0x53 SEARCH Search<'a>: ToServer, 6.8 {
         /// The request's number.
         req: u32,
         /// The chat; 0: all of the user's.
@@ -352,7 +352,7 @@ frames! {
     }
 
     /// Removes a message.
-    0x54 DELETE Delete: ToServer {
+    0x54 DELETE Delete: ToServer, 6.9 {
         /// The request's number.
         req: u32,
         /// The chat.
@@ -364,10 +364,10 @@ frames! {
     // Transfers.
 
     /// Begins to send media in chunks, or goes on.
-    0x60 UPLOAD Upload<'a>: ToServer {
+    0x60 UPLOAD Upload<'a>: ToServer, 6.6 {
         /// The request's number, then the transfer's.
         req: u32,
-        /// 1 VOICE to 4 FILE.
+        /// 1 VOICE, 2 VIDEO, 3 IMAGE, 4 FILE.
         media_kind: u8,
         /// Bytes in all.
         size: u64,
@@ -377,7 +377,7 @@ frames! {
         name: str16
     }
     /// A piece of a transfer: 1 to 65,536 bytes.
-    0x61 CHUNK Chunk<'a>: Both {
+    0x61 CHUNK Chunk<'a>: Both, 6.6 {
         /// The `req` of UPLOAD or FETCH.
         transfer: u32,
         /// Where in the media it begins.
@@ -386,7 +386,7 @@ frames! {
         bytes: rest
     }
     /// Asks for media, which comes in chunks.
-    0x62 FETCH Fetch: ToServer {
+    0x62 FETCH Fetch: ToServer, 6.6 {
         /// The request's number, then the transfer's.
         req: u32,
         /// The media.
@@ -397,7 +397,7 @@ frames! {
         length: u64
     }
     /// Ends a transfer.
-    0x63 CANCEL Cancel: ToServer {
+    0x63 CANCEL Cancel: ToServer, 6.6 {
         /// The request's number.
         req: u32,
         /// The transfer's.
@@ -407,7 +407,7 @@ frames! {
     // Events.
 
     /// Somebody is writing, or has stopped.
-    0x70 TYPING Typing<'a>: Both {
+    0x70 TYPING Typing<'a>: Both, 7 {
         /// Where.
         chat: u64,
         /// 1: is writing.
@@ -418,7 +418,7 @@ frames! {
         user_name: str8
     }
     /// Somebody came, went, or is away.
-    0x71 PRESENCE Presence<'a>: Both {
+    0x71 PRESENCE Presence<'a>: Both, 7 {
         /// 0 offline, 1 online, 2 away.
         presence: u8;
         /// Who; from the server alone.
@@ -429,7 +429,7 @@ frames! {
         last_seen: i64
     }
     /// A chat's membership changed.
-    0x72 MEMBER Member<'a>: ToClient {
+    0x72 MEMBER Member<'a>: ToClient, 7 {
         /// Where.
         chat: u64,
         /// 1 joined, 2 left, 3 invited, 4 removed.
@@ -442,7 +442,7 @@ frames! {
         at: i64
     }
     /// A user has read up to a message.
-    0x73 SEEN Seen: ToClient {
+    0x73 SEEN Seen: ToClient, 7 {
         /// Where.
         chat: u64,
         /// Who.
@@ -452,7 +452,7 @@ frames! {
     }
 
     /// A message was removed.
-    0x74 MESSAGE_GONE MessageGone: ToClient {
+    0x74 MESSAGE_GONE MessageGone: ToClient, 7 {
         /// Where.
         chat: u64,
         /// Its place there.
@@ -462,7 +462,7 @@ frames! {
     // Answers: the request's type + 0x80.
 
     /// Answers JOIN.
-    0xC0 JOINED Joined<'a>: ToClient {
+    0xC0 JOINED Joined<'a>: ToClient, 6.1 {
         /// The request's.
         req: u32;
         /// The room.
@@ -477,7 +477,7 @@ frames! {
         new_member: u8
     }
     /// Answers LEAVE.
-    0xC1 LEFT Left<'a>: ToClient {
+    0xC1 LEFT Left<'a>: ToClient, 6.1 {
         /// The request's.
         req: u32;
         /// The chat.
@@ -486,7 +486,7 @@ frames! {
         room: str8
     }
     /// Answers ROOMS.
-    0xC2 ROOM_LIST RoomList<'a>: ToClient {
+    0xC2 ROOM_LIST RoomList<'a>: ToClient, 6.2 {
         /// The request's.
         req: u32;
         /// 1: there are others behind.
@@ -495,7 +495,7 @@ frames! {
         rooms: list[RoomItem<'a>]
     }
     /// Answers PARTICIPANTS.
-    0xC3 PARTICIPANT_LIST ParticipantList<'a>: ToClient {
+    0xC3 PARTICIPANT_LIST ParticipantList<'a>: ToClient, 6.2 {
         /// The request's.
         req: u32;
         /// 1: there are others behind.
@@ -504,7 +504,7 @@ frames! {
         participants: list[ParticipantItem<'a>]
     }
     /// Answers CHATS.
-    0xC4 CHAT_LIST ChatList<'a>: ToClient {
+    0xC4 CHAT_LIST ChatList<'a>: ToClient, 6.2 {
         /// The request's.
         req: u32;
         /// 1: there are others behind.
@@ -513,28 +513,28 @@ frames! {
         chats: list[ChatItem<'a>]
     }
     /// Answers CREATE.
-    0xC5 CREATED Created: ToClient {
+    0xC5 CREATED Created: ToClient, 6.3 {
         /// The request's.
         req: u32;
         /// The new group.
         chat: u64
     }
     /// Answers INVITE.
-    0xC6 INVITED Invited: ToClient {
+    0xC6 INVITED Invited: ToClient, 6.3 {
         /// The request's.
         req: u32;
         /// Who was invited.
         user: u64
     }
     /// Answers REMOVE.
-    0xC7 REMOVED Removed: ToClient {
+    0xC7 REMOVED Removed: ToClient, 6.3 {
         /// The request's.
         req: u32;
         /// Who was removed.
         user: u64
     }
     /// Answers HISTORY; `count` pairs of FROM and content stand immediately behind it.
-    0xD0 HISTORY_PAGE HistoryPage: ToClient {
+    0xD0 HISTORY_PAGE HistoryPage: ToClient, 6.4 {
         /// The request's.
         req: u32;
         /// The chat.
@@ -549,7 +549,7 @@ frames! {
         count: u16
     }
     /// Answers SYNC; the messages follow as they fit.
-    0xD1 SYNCED Synced: ToClient {
+    0xD1 SYNCED Synced: ToClient, 6.5 {
         /// The request's.
         req: u32;
         /// The chat.
@@ -560,7 +560,7 @@ frames! {
         last_seq: u64
     }
     /// Answers READ.
-    0xD2 READ_UP_TO ReadUpTo: ToClient {
+    0xD2 READ_UP_TO ReadUpTo: ToClient, 6.7 {
         /// The request's.
         req: u32;
         /// The chat.
@@ -569,7 +569,7 @@ frames! {
         seq: u64
     }
     /// Answers SEARCH; `count` pairs of FROM and content stand immediately behind it, newest first.
-    0xD3 SEARCH_PAGE SearchPage: ToClient {
+    0xD3 SEARCH_PAGE SearchPage: ToClient, 6.8 {
         /// The request's.
         req: u32;
         /// 1: there are older ones.
@@ -578,7 +578,7 @@ frames! {
         count: u16
     }
     /// Answers DELETE.
-    0xD4 DELETED Deleted: ToClient {
+    0xD4 DELETED Deleted: ToClient, 6.9 {
         /// The request's.
         req: u32;
         /// The chat.
@@ -587,21 +587,21 @@ frames! {
         seq: u64
     }
     /// Answers UPLOAD: send chunks from here on.
-    0xE0 UPLOAD_READY UploadReady: ToClient {
+    0xE0 UPLOAD_READY UploadReady: ToClient, 6.6 {
         /// The request's.
         req: u32;
         /// Where to go on.
         offset: u64
     }
     /// An upload is whole, its digest checked, and durable.
-    0xE1 STORED Stored: ToClient {
+    0xE1 STORED Stored: ToClient, 6.6 {
         /// The upload's.
         transfer: u32,
         /// The media.
         media: id32;
     }
     /// Answers FETCH; chunks follow.
-    0xE2 FETCH_READY FetchReady<'a>: ToClient {
+    0xE2 FETCH_READY FetchReady<'a>: ToClient, 6.6 {
         /// The request's.
         req: u32;
         /// The whole media's, in bytes.
@@ -610,12 +610,12 @@ frames! {
         mime: str8
     }
     /// Answers CANCEL: no chunk comes after it.
-    0xE3 CANCELLED Cancelled: ToClient {
+    0xE3 CANCELLED Cancelled: ToClient, 6.6 {
         /// The request's.
         req: u32;
     }
     /// How much of an upload has come.
-    0xE4 RECEIVED Received: ToClient {
+    0xE4 RECEIVED Received: ToClient, 6.6 {
         /// The upload's.
         transfer: u32,
         /// Bytes, from the media's beginning.

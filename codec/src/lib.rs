@@ -52,6 +52,8 @@ extern crate alloc;
 #[cfg(feature = "arbitrary")]
 mod arbitrary;
 mod decoder;
+#[cfg(feature = "dump")]
+pub mod dump;
 mod error;
 pub mod frame;
 #[cfg(feature = "serde")]

@@ -34,6 +34,10 @@ pub struct FrameInfo {
     pub name: &'static str,
     /// Who may send it.
     pub direction: Direction,
+    /// The section of the page that says what it is for, such as `5.2`.
+    pub section: &'static str,
+    /// What it is, in a sentence.
+    pub doc: &'static str,
     /// Its fields, in order.
     pub fields: &'static [FieldInfo],
 }
@@ -47,6 +51,8 @@ pub struct FieldInfo {
     pub ty: &'static str,
     /// Whether a payload without it is malformed.
     pub required: bool,
+    /// What it means, in a sentence.
+    pub doc: &'static str,
     /// The fields of each item of a list; of what is no list, none.
     pub items: &'static [FieldInfo],
 }
@@ -227,13 +233,21 @@ macro_rules! item_fields {
 }
 
 macro_rules! field_info {
-    ($field:ident, $required:literal, $ty:ident $([$item:ty])?) => {
+    ($field:ident, $required:literal, $ty:ident $([$item:ty])?, $($doc:literal)*) => {
         FieldInfo {
             name: field_name!($field),
             ty: concat!(stringify!($ty) $(, "[", stringify!($item), "]")?),
             required: $required,
+            doc: doc_text!($($doc)*),
             items: item_fields!($($item)?),
         }
+    };
+}
+
+/// The lines of a doc comment as one text.
+macro_rules! doc_text {
+    ($($line:literal)*) => {
+        concat!($($line),*).trim_ascii_start()
     };
 }
 
@@ -241,8 +255,8 @@ macro_rules! field_info {
 macro_rules! payload {
     (
         $kind:expr, $head:expr, $(#[$doc:meta])* $name:ident $(<$lt:lifetime>)?
-        { $($(#[$rdoc:meta])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
-          $($(#[$odoc:meta])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
+        { $($(#[doc = $rdoc:literal])* $req:ident: $rty:ident $([$ritem:ty])?),* ;
+          $($(#[doc = $odoc:literal])* $opt:ident: $oty:ident $([$oitem:ty])?),* }
     ) => {
         $(#[$doc])*
         ///
@@ -255,8 +269,8 @@ macro_rules! payload {
         /// ```
         #[derive(Clone, Debug, Default, PartialEq, Eq)]
         pub struct $name $(<$lt>)? {
-            $($(#[$rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
-            $($(#[$odoc])* pub $opt: rust_type!($oty $([$oitem])?),)*
+            $($(#[doc = $rdoc])* pub $req: rust_type!($rty $([$ritem])?),)*
+            $($(#[doc = $odoc])* pub $opt: rust_type!($oty $([$oitem])?),)*
         }
 
         impl<'a> Payload<'a> for $name $(<$lt>)? {
@@ -307,8 +321,8 @@ macro_rules! payload {
         impl $(<$lt>)? $name $(<$lt>)? {
             /// Its fields, as the page has them.
             pub const FIELDS: &'static [FieldInfo] = &[
-                $(field_info!($req, true, $rty $([$ritem])?),)*
-                $(field_info!($opt, false, $oty $([$oitem])?),)*
+                $(field_info!($req, true, $rty $([$ritem])?, $($rdoc)*),)*
+                $(field_info!($opt, false, $oty $([$oitem])?, $($odoc)*),)*
             ];
         }
     };
@@ -321,11 +335,11 @@ macro_rules! items {
     };
 }
 
-/// The table: `number NAME Struct: direction { required fields; other fields }`.
+/// The table: `number NAME Struct: direction, section of the page { required fields; other fields }`.
 macro_rules! frames {
-    ($($(#[$doc:meta])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?: $direction:ident
-       { $($fields:tt)* })*) => {
-        $(payload! { $kind, stringify!($kind), $(#[$doc])* $name $(<$lt>)? { $($fields)* } })*
+    ($($(#[doc = $doc:literal])* $kind:literal $page:ident $name:ident $(<$lt:lifetime>)?:
+       $direction:ident, $section:literal { $($fields:tt)* })*) => {
+        $(payload! { $kind, stringify!($kind), $(#[doc = $doc])* $name $(<$lt>)? { $($fields)* } })*
 
         /// Any frame. Later versions have more of them.
         #[derive(Clone, Debug, PartialEq, Eq)]
@@ -421,6 +435,8 @@ macro_rules! frames {
                 kind: $kind,
                 name: stringify!($page),
                 direction: Direction::$direction,
+                section: stringify!($section),
+                doc: doc_text!($($doc)*),
                 fields: $name::FIELDS,
             },)*
         ];
@@ -432,6 +448,8 @@ macro_rules! frames {
                 kind: $kind,
                 name: stringify!($page),
                 direction: Direction::$direction,
+                section: stringify!($section),
+                doc: doc_text!($($doc)*),
                 fields: $name::FIELDS,
             };)*
             match kind {
@@ -445,6 +463,6 @@ macro_rules! frames {
 #[cfg(feature = "arbitrary")]
 pub(crate) use any_field;
 pub(crate) use {
-    field_info, field_name, frames, item_fields, items, payload, read_field, rust_type, tail_field,
+    doc_text, field_info, field_name, frames, item_fields, items, payload, read_field, rust_type, tail_field,
     write_field,
 };

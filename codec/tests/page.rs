@@ -18,6 +18,22 @@ fn the_frame_tables_are_those_of_the_code() {
 }
 
 #[test]
+fn the_sections_that_frames_name_speak_of_them() {
+    let page = page();
+    for info in FRAMES {
+        let section = section(&page, info.section).unwrap_or_else(|| panic!("no section {}", info.section));
+        let request = FRAMES.iter().find(|other| other.kind | 0x80 == info.kind);
+        let says = |info: &FrameInfo| section.contains(info.name);
+        assert!(
+            says(info) || request.is_some_and(says),
+            "section {} says nothing of {}",
+            info.section,
+            info.name
+        );
+    }
+}
+
+#[test]
 fn the_error_table_is_that_of_the_code() {
     let page = page();
     let on_page: Vec<String> = page.lines().filter_map(code_row).collect();
@@ -73,6 +89,17 @@ fn the_limits_in_words_are_those_of_the_error_vectors() {
 fn page() -> String {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PROTOCOL.md");
     std::fs::read_to_string(path).expect("docs/PROTOCOL.md of the repository")
+}
+
+/// The text of section `number`, up to the next heading.
+fn section<'a>(page: &'a str, number: &str) -> Option<&'a str> {
+    let heading = |line: &str| {
+        let (hashes, rest) = line.split_once(' ')?;
+        let number = rest.split(' ').next()?.trim_end_matches('.');
+        hashes.chars().all(|c| c == '#').then(|| number.to_string())
+    };
+    let mut sections = page.split_inclusive("\n#").filter(|text| !text.is_empty());
+    sections.find(|text| heading(&format!("#{text}")).as_deref() == Some(number))
 }
 
 /// A row such as `| 0x20 | HELLO | …`: a type in full, and a name in capitals.

@@ -2,6 +2,8 @@
 //! 6.1 to 6.3, 6.5, the rights of 6.6, 6.7, 6.9 and 7. It knows no bytes: a message whose text begins with [`MEDIA`] is a
 //! reference to that. What a device is to see next is a line of text.
 
+#[path = "media.rs"]
+mod media;
 #[path = "removal.rs"]
 mod removal;
 
@@ -379,14 +381,6 @@ impl World {
     }
 
     /// `made`: the id of the direct chat, if it had to be made.
-    /// Whether this may be said, if it refers to media.
-    pub(crate) fn may_refer(&self, user: usize, text: &str) -> bool {
-        let has_it = |chat: &Chat| chat.messages.iter().any(|message| message.text.as_deref() == Some(text));
-        !text.starts_with(MEDIA)
-            || self.stored.contains(&(user, text.to_owned()))
-            || self.chats.iter().any(|(id, chat)| self.is_member(user, *id) && has_it(chat))
-    }
-
     pub(crate) fn say(&mut self, id: usize, to: &Target, nonce: u64, text: &str, made: u64) {
         let user = self.devices[&id].user;
         let named = self.named(user, id, to);

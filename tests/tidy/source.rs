@@ -23,7 +23,7 @@ pub(crate) struct Source {
 pub(crate) fn all() -> Vec<Source> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut found = Vec::new();
-    for folder in ["src", "codec", "client", "tests", "examples", "benches", "fuzz"] {
+    for folder in ["src", "codec", "client", "wire", "tests", "examples", "benches", "fuzz"] {
         walk(root, &root.join(folder), &mut found);
     }
     found.retain(|source| !source.text.trim().is_empty());
