@@ -111,7 +111,6 @@ impl World {
             hello: Duration::from_secs(10),
             frame: Duration::from_secs(30),
             stall: Duration::from_secs(300),
-            max_media: 1 << 30,
         };
         // 2026-01-01T00:00:00Z.
         let now = Now { instant: Instant::now(), wall: 1_767_225_600_000_000 };
