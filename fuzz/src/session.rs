@@ -3,12 +3,12 @@
 //! What holds throughout: what a session sends can be read, it takes no more messages than it may, nothing
 //! comes out of one that is over, and one that is told to stop is over in time, whatever it waits for.
 
-use crate::decoder;
+use crate::{LIMITS, decoder};
 use arbitrary::{Arbitrary, Unstructured};
 use chatwire::error::Refusal;
 use chatwire::id::{ChatId, ConnId, MediaId, Now, UserId};
 use chatwire::policy::Policy;
-use chatwire::session::{Effect, IN_FLIGHT, Notice, Proven, Query, QueryKind, Rules, Session};
+use chatwire::session::{Effect, IN_FLIGHT, Notice, Proven, Query, QueryKind, Rules, Session, Wish};
 use chatwire::store::{Media, Op};
 use chatwire_codec::frame::Hello;
 use chatwire_codec::{Code, Decoder, Event, Frame, Limits, MediaKind, Payload};
@@ -66,6 +66,9 @@ enum Owed {
     Proof,
     Answer,
     Fetch(u32),
+    Upload(Wish),
+    /// What came of all bytes of this upload.
+    Stored(u32),
     Body,
 }
 
@@ -103,11 +106,11 @@ impl World {
     fn new(is_private: bool) -> Self {
         let rules = Rules {
             policy: Policy::default(),
+            max_media: LIMITS.max_media.into(),
             heartbeat: Duration::from_secs(30),
             hello: Duration::from_secs(10),
             frame: Duration::from_secs(30),
             stall: Duration::from_secs(300),
-            max_media: 1 << 30,
             messages: None,
         };
         // 2026-01-01T00:00:00Z.
@@ -186,6 +189,10 @@ impl World {
         let (mut left, mut ended) = (&input[..], false);
         while self.may_read() {
             match self.decoder.next(&mut left) {
+                Ok(Some(Event::Frame(Frame::Chunk(chunk)))) => {
+                    ended = true;
+                    self.session.handle_chunk(self.now, &chunk);
+                }
                 Ok(Some(event)) => {
                     ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });
                     self.session.handle_event(self.now, event);
@@ -239,6 +246,9 @@ impl World {
                     self.owed.push(Owed::Fetch(req));
                 }
                 Effect::Submit(_) | Effect::Query(_) => self.owed.push(Owed::Answer),
+                Effect::BeginUpload(wish) => self.owed.push(Owed::Upload(wish)),
+                Effect::FinishUpload(ticket) => self.owed.push(Owed::Stored(ticket)),
+                Effect::EndUpload(_, frames) => readable(&frames),
                 Effect::CloseBody => self.owed.push(Owed::Body),
                 _ => {}
             }
@@ -270,6 +280,16 @@ impl World {
                     self.session.handle_fetch_begun(req);
                 }
                 self.session.handle_notice(now, Notice::Answered);
+            }
+            Owed::Upload(wish) => {
+                if well {
+                    self.session.handle_upload_begun(&wish, wish.size / 2);
+                }
+                self.session.handle_notice(now, Notice::Answered);
+            }
+            Owed::Stored(ticket) => {
+                let result = if well { Ok(MediaId([1; 32])) } else { Err(refusal()) };
+                self.session.handle_notice(now, Notice::Uploaded(ticket, result));
             }
             Owed::Body => self.session.handle_body(if well { Ok(media()) } else { Err(refusal()) }),
         }

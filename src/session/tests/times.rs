@@ -167,7 +167,7 @@ fn nothing_comes_of_a_connection_that_was_given_up() {
     let mut story = open();
     story.session.handle_written(story.now.instant, true);
     story.wait(299 * SECOND);
-    story.read(1, true, false);
+    story.read(1, false, true);
     assert!(matches!(story.wait(SECOND)[..], [Effect::Abandon]));
     assert!(story.wait(1000 * SECOND).is_empty());
 }
