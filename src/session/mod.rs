@@ -422,6 +422,7 @@ impl Session {
     fn abandon(&mut self, why: &str) {
         log::debug!("connection {}: {why}", self.conn);
         self.state = State::Over;
+        self.timers.ending(None);
         self.effects.push_back(Effect::Abandon);
     }
 
