@@ -149,9 +149,12 @@ async fn a_fetch_that_broke_off_goes_on_where_it_was() {
     assert!(std::fs::read(&path).expect("a file") == bytes);
 }
 
-/// Takes UPLOAD, and says where to go on.
+/// Takes UPLOAD, and says where to go on. A CHUNK of an upload that was cancelled may have been on its way.
 async fn ready(peer: &mut Peer, offset: u64) -> (u32, u64, [u8; 32]) {
-    let wish = peer.next().await;
+    let mut wish = peer.next().await;
+    while wish.kind == kind::CHUNK {
+        wish = peer.next().await;
+    }
     let Wish { req, size, digest, .. } = wish.parse();
     peer.send(&[UploadReady { req, offset }.into()]).await;
     (req, size, digest)
