@@ -41,3 +41,44 @@ impl Hub {
         }
     }
 }
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::Durability;
+    use crate::hub::Greeting;
+    use crate::id::{ChatId, UserId};
+    use crate::permits::Permits;
+    use crate::store::sqlite::{Options, SqliteStore};
+    use crate::store::{ChatHead, ChatKind, Committed, Consumer, LoggedIn, Synced};
+    use std::sync::Arc;
+
+    #[test]
+    fn a_removal_follows_the_page_that_was_read_before_it() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
+        let options = Options { data, durability: Durability::Normal, readers: 1, clock };
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
+        let hub = Hub::new(store, greeting, Permits::new(9), None, || 0);
+        let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
+        let (chat, kind, last_seq) = (ChatId::ALL, ChatKind::Room, 5);
+        let chats = vec![ChatHead { chat, kind, last_seq }];
+        let (user, name, home) = (UserId(2), "ann".into(), ChatId(2));
+        let login = LoggedIn { user, name, home, token_given: false, chats };
+        let synced = Synced { chat, kind, first_seq: 1, last_seq, after: 0 };
+        hub.committed(&mut vec![
+            Committed::Login(link.id, Ok(login)),
+            Committed::Sync(link.id, 1, Ok(synced)),
+        ]);
+        let due = hub.due(&link).unwrap();
+
+        let deleted = Deleted { chat, seq: 3, is_new: true };
+        hub.committed(&mut vec![Committed::Delete(ConnId(99), 1, Ok(deleted))]);
+        let before = link.outbox.unsent();
+        hub.catch_up(&link, &due, last_seq, Vec::new());
+        let gone = delivery::bytes_of(&frame::MessageGone { chat: chat.0, seq: 3 });
+        assert_eq!(link.outbox.unsent() - before, gone.len());
+    }
+}
