@@ -1,6 +1,6 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
-use crate::commands::{BanCommand, CertCommand, UserCommand};
+use crate::commands::{BanCommand, CertCommand, CheckCommand, UserCommand};
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +40,15 @@ enum With {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Look whether the data is sound, and change nothing. Beside a server that is running too.
+    ///
+    /// Says what is wrong and what to do, and ends with 1 if anything is.
+    Check {
+        #[command(flatten)]
+        command: CheckCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
 }
 
 /// What is to be done.
@@ -55,6 +64,8 @@ pub(crate) enum Command {
     User(UserCommand),
     /// Something with bans.
     Ban(BanCommand),
+    /// Look whether the data is sound.
+    Check(CheckCommand),
 }
 
 /// Where the data is: what of the settings matters to the operator's commands.
@@ -97,6 +108,7 @@ impl Cli {
             Some(With::Cert(command)) => (Command::Cert(command), Sources::default()),
             Some(With::User { command, folder }) => (Command::User(command), folder.into_sources()),
             Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
+            Some(With::Check { command, folder }) => (Command::Check(command), folder.into_sources()),
         }
     }
 }

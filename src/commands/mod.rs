@@ -4,6 +4,7 @@
 
 mod ban;
 mod cert;
+mod check;
 mod secret;
 mod user;
 
@@ -12,6 +13,7 @@ pub(crate) use cert::CertCommand;
 use chatwire::clock;
 use chatwire::id::Micros;
 use chatwire::store::sqlite::admin::{Admin, AdminError, Effect};
+pub(crate) use check::CheckCommand;
 use chrono::{DateTime, SecondsFormat};
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -32,6 +34,8 @@ pub(crate) enum Error {
     Io(#[from] io::Error),
     #[error("the change is stored, but the running server has not acted on it yet: is it in trouble?")]
     Later,
+    #[error("{}", if *.0 == 1 { "1 thing is wrong".to_owned() } else { format!("{} things are wrong", .0) })]
+    Unsound(usize),
 }
 
 fn open(data: &Path) -> Result<Admin, Error> {

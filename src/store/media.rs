@@ -7,6 +7,7 @@
 
 mod half;
 mod hold;
+pub(super) mod inventory;
 mod measure;
 mod shelf;
 mod sniff;
@@ -31,6 +32,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread::{self, JoinHandle};
 
 const MEDIA: &str = "media";
+/// The folder of whole files, within the data folder.
+pub(super) const FOLDER: &str = MEDIA;
 const TMP: &str = "tmp";
 const HALF: &str = "half";
 

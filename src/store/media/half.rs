@@ -8,7 +8,7 @@
 
 use super::shelf::{Shelf, sync_folder};
 use super::sniff::Head;
-use super::{HALF, Hold, MediaStore, describe, refusal};
+use super::{HALF, Hold, MediaStore, describe, inventory, refusal};
 use crate::error::Refusal;
 use crate::id::{MediaId, Micros, UserId};
 use crate::store::Media;
@@ -18,7 +18,6 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::UNIX_EPOCH;
 
 /// Bytes that are read at once where a file is hashed.
 const READ_BYTES: usize = 256 * 1024;
@@ -74,18 +73,11 @@ impl MediaStore {
     /// # Errors
     /// When the folder cannot be read.
     pub fn halves(&self) -> io::Result<Vec<Left>> {
-        let mut found = Vec::new();
-        for entry in fs::read_dir(self.data.join(HALF))? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let Some((user, media)) = name.to_str().and_then(named) else { continue };
-            // It may have become whole, or gone, since the folder was read.
-            let Ok(found_now) = entry.metadata() else { continue };
-            let touched = found_now.modified()?.duration_since(UNIX_EPOCH).unwrap_or_default();
-            let touched_at = Micros::try_from(touched.as_micros()).unwrap_or(Micros::MAX);
-            found.push(Left { user, media, bytes: found_now.len(), touched_at });
-        }
-        Ok(found)
+        let found = inventory::halves(&self.data)?.into_iter().filter_map(|lying| {
+            let (user, media) = lying.what?;
+            Some(Left { user, media, bytes: lying.bytes, touched_at: lying.touched_at })
+        });
+        Ok(found.collect())
     }
 
     /// Removes a half upload that nobody works on.
@@ -228,7 +220,7 @@ fn remove(path: &Path) {
 }
 
 /// Whose half upload a file of this name is, and of what.
-fn named(name: &str) -> Option<(UserId, MediaId)> {
+pub(super) fn named(name: &str) -> Option<(UserId, MediaId)> {
     let (user, digest) = name.split_once('-')?;
     let digest = blake3::Hash::from_hex(digest).ok()?;
     Some((UserId(user.parse().ok()?), MediaId(*digest.as_bytes())))

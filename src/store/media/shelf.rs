@@ -97,7 +97,7 @@ fn is_there(path: &Path, size: u64) -> bool {
 }
 
 /// The folder under `media/` and the file's name in it: the digest's first byte and the rest.
-fn place(id: &MediaId) -> (String, String) {
+pub(super) fn place(id: &MediaId) -> (String, String) {
     let hex = id.to_string();
     let (folder, name) = hex.split_at(2);
     (folder.to_owned(), name.to_owned())

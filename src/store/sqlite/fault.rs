@@ -44,6 +44,22 @@ pub(super) fn refusal(error: &rusqlite::Error) -> Refusal {
     Refusal::internal()
 }
 
+/// Whether the database is not what was written.
+pub(super) fn is_damage(error: &rusqlite::Error) -> bool {
+    matches!(code(error), Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase))
+}
+
+/// A failure, for the log: with what the operator can do about it.
+pub(super) fn told(error: &rusqlite::Error) -> String {
+    let advice = if is_damage(error) {
+        "; the database is damaged, which the disk, the file system or another program did: stop the server and \
+         run `chatwire check`"
+    } else {
+        ""
+    };
+    format!("{error}{advice}")
+}
+
 /// Whether a row was refused because a unique index has it already.
 pub(super) fn is_taken(error: &rusqlite::Error) -> bool {
     extended(error) == Some(SQLITE_CONSTRAINT_UNIQUE)

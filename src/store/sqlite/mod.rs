@@ -10,6 +10,7 @@ pub mod admin;
 mod append;
 mod bans;
 mod cache;
+pub mod care;
 mod chat;
 mod chores;
 mod fault;

@@ -1,10 +1,11 @@
 //! From a folder to connections: the lock, the settings of SQLite, the schema's version.
 
 use super::Clock;
+use super::fault;
 use crate::config::Durability;
 use crate::id::MediaId;
 use rusqlite::{Connection, OpenFlags, TransactionBehavior, params};
-use std::fs::{File, TryLockError};
+use std::fs::{self, File, TryLockError};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -19,6 +20,8 @@ const STEPS: &[&str] =
 const VERSION: usize = STEPS.len() + 1;
 
 const DATABASE: &str = "chatwire.db";
+/// A database that is being made, until it has all that a new one has.
+const NEW: &str = "chatwire.db.new";
 const LOCK: &str = "chatwire.lock";
 
 /// How often a server tries to lock the folder, and how long it rests in between: the operator's commands look
@@ -57,6 +60,25 @@ pub enum OpenError {
         /// The newest known one.
         known: i64,
     },
+    /// It is not what a server wrote there.
+    #[error("{}: the database is damaged: {why}. A server does not do that: the disk, the file system or another \
+             program did. Nothing was changed. Stop what works on this folder and keep a copy of it; `chatwire check \
+             --data {}` says what is wrong with it.", .path.display(), folder(.path).display())]
+    Damaged {
+        /// The database.
+        path: PathBuf,
+        /// How that is known.
+        why: String,
+    },
+    /// It is gone, and what belonged to it is not.
+    #[error("{}: the database is missing, and beside it lies {remains}. No new one is made here: bring the file \
+             back, or take the folder {} away to start anew.", .path.display(), folder(.path).display())]
+    Missing {
+        /// Where it was.
+        path: PathBuf,
+        /// What is still there.
+        remains: &'static str,
+    },
     /// The folder or the lock file.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -86,6 +108,11 @@ pub enum OpenError {
 /// The database's file in this data folder.
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join(DATABASE)
+}
+
+/// The folder that a database is in.
+fn folder(database: &Path) -> &Path {
+    database.parent().unwrap_or(database)
 }
 
 /// Makes the folder if it is missing and locks it, for as long as the file lives.
@@ -121,7 +148,7 @@ pub(super) fn is_locked(data: &Path) -> Result<bool, OpenError> {
 
 /// Makes a folder that only the server's own user may look into. One that is there stays as it is.
 fn make_private(folder: &Path) -> io::Result<()> {
-    let mut builder = std::fs::DirBuilder::new();
+    let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
     builder.recursive(true).create(folder)
@@ -133,10 +160,10 @@ pub(super) fn writer(
     durability: Durability,
     clock: &Clock,
 ) -> Result<(Connection, Vec<MediaId>), OpenError> {
+    make_if_missing(path)?;
     let mut db = Connection::open(path).map_err(sqlite(path))?;
     set_up(&db, WRITER_CACHE).map_err(sqlite(path))?;
-    set_up_writer(&db, durability).map_err(sqlite(path))?;
-    migrate(&mut db, path)?;
+    migrate(&mut db, path, durability)?;
     let freed = end_last_run(&mut db, clock()).map_err(sqlite(path))?;
     Ok((db, freed))
 }
@@ -145,12 +172,12 @@ pub(super) fn writer(
 /// the newest one, for which no server may be working on it.
 pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
     let path = database(data);
-    if version(&path)? != VERSION as i64 {
+    if !path.exists() || version(&path)? != VERSION as i64 {
         let _lock = lock(data)?;
+        make_if_missing(&path)?;
         let mut db = Connection::open(&path).map_err(sqlite(&path))?;
         set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
-        set_up_writer(&db, Durability::Full).map_err(sqlite(&path))?;
-        migrate(&mut db, &path)?;
+        migrate(&mut db, &path, Durability::Full)?;
     }
     let db = Connection::open(&path).map_err(sqlite(&path))?;
     set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
@@ -158,14 +185,90 @@ pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
     Ok(db)
 }
 
-/// The version of the schema; 0 if there is no database.
+/// A connection that changes nothing, whatever is asked: on a folder that cannot be written too.
+pub(super) fn observer(path: &Path) -> Result<Connection, OpenError> {
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    is_no_empty_file(path)?;
+    let db = Connection::open_with_flags(path, flags).map_err(sqlite(path))?;
+    set_up(&db, READER_CACHE).map_err(sqlite(path))?;
+    Ok(db)
+}
+
+/// The version of the schema.
 fn version(path: &Path) -> Result<i64, OpenError> {
-    if !path.exists() {
-        return Ok(0);
+    let db = observer(path)?;
+    found_version(&db, path)
+}
+
+/// The version of the schema: one that this server, or an earlier one, has made.
+///
+/// # Errors
+/// When it is none of those.
+pub(super) fn found_version(db: &Connection, path: &Path) -> Result<i64, OpenError> {
+    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))?;
+    match found {
+        // A database gets its name when it is whole, so that nobody takes one that lost everything for a new one.
+        ..=0 => {
+            Err(OpenError::Damaged { path: path.to_owned(), why: "it has no data of Chatwire in it".into() })
+        }
+        _ if found > VERSION as i64 => {
+            Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION as i64 })
+        }
+        _ => Ok(found),
     }
-    let db = Connection::open(path).map_err(sqlite(path))?;
-    db.busy_timeout(BUSY).map_err(sqlite(path))?;
-    db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))
+}
+
+/// Whether the schema is the newest one.
+pub(super) fn is_newest(found: i64) -> bool {
+    found == VERSION as i64
+}
+
+/// SQLite takes an empty file for a new database, and then throws the log away that belonged to it.
+fn is_no_empty_file(path: &Path) -> Result<(), OpenError> {
+    let fault = |source| OpenError::Io { path: path.to_owned(), source };
+    if fs::metadata(path).map_err(fault)?.len() > 0 {
+        return Ok(());
+    }
+    Err(OpenError::Damaged { path: path.to_owned(), why: "the file is empty".into() })
+}
+
+/// Makes an empty database, if there is none and nothing says that there was one. It is made under another name
+/// first: whatever has its own is whole.
+fn make_if_missing(path: &Path) -> Result<(), OpenError> {
+    if path.exists() {
+        return is_no_empty_file(path);
+    }
+    let fault = |source| OpenError::Io { path: path.to_owned(), source };
+    if let Some(remains) = remains(path) {
+        return Err(OpenError::Missing { path: path.to_owned(), remains });
+    }
+    let new = folder(path).join(NEW);
+    for leftover in ["", "-wal", "-shm"].map(|tail| folder(path).join(format!("{NEW}{tail}"))) {
+        match fs::remove_file(leftover) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(fault(e)),
+            _ => {}
+        }
+    }
+    let mut db = Connection::open(&new).map_err(sqlite(&new))?;
+    set_up_writer(&db, Durability::Full).map_err(sqlite(&new))?;
+    carry_out(&mut db, SCHEMA, VERSION).map_err(sqlite(&new))?;
+    db.close().map_err(|(_, e)| sqlite(&new)(e))?;
+    let synced = File::open(&new).and_then(|file| file.sync_all());
+    synced.and_then(|()| fs::rename(&new, path)).map_err(fault)?;
+    File::open(folder(path)).and_then(|folder| folder.sync_all()).map_err(fault)
+}
+
+/// What there is of a database that is gone.
+fn remains(path: &Path) -> Option<&'static str> {
+    let has_any = |folder: PathBuf| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
+    let log = folder(path).join(format!("{DATABASE}-wal"));
+    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+        Some("its log (chatwire.db-wal)")
+    } else if has_any(folder(path).join("media")) {
+        Some("media (media/)")
+    } else {
+        None
+    }
 }
 
 /// Connections that read.
@@ -196,7 +299,10 @@ pub(super) fn epoch(db: &Connection, path: &Path) -> Result<u64, OpenError> {
 }
 
 pub(super) fn sqlite(path: &Path) -> impl FnOnce(rusqlite::Error) -> OpenError {
-    move |source| OpenError::Sqlite { path: path.to_owned(), source }
+    move |source| match fault::is_damage(&source) {
+        true => OpenError::Damaged { path: path.to_owned(), why: format!("SQLite says: {source}") },
+        false => OpenError::Sqlite { path: path.to_owned(), source },
+    }
 }
 
 /// No `mmap_size`: with it a disk that fails to read ends the process instead of one statement.
@@ -220,19 +326,16 @@ fn set_up_writer(db: &Connection, durability: Durability) -> rusqlite::Result<()
     db.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
 }
 
-/// Each step in a transaction of its own, with the version that it leads to.
-fn migrate(db: &mut Connection, path: &Path) -> Result<(), OpenError> {
-    let found: i64 = db.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(sqlite(path))?;
-    match usize::try_from(found) {
-        Ok(0) => carry_out(db, SCHEMA, VERSION).map_err(sqlite(path)),
-        Ok(done) if done <= VERSION => {
-            for (step, sql) in STEPS.iter().enumerate().skip(done - 1) {
-                carry_out(db, sql, step + 2).map_err(sqlite(path))?;
-            }
-            Ok(())
-        }
-        _ => Err(OpenError::Newer { path: path.to_owned(), found, known: VERSION as i64 }),
+/// Each step in a transaction of its own, with the version that it leads to. Nothing is written before the version is
+/// known to be one of ours.
+fn migrate(db: &mut Connection, path: &Path, durability: Durability) -> Result<(), OpenError> {
+    let found = found_version(db, path)?;
+    set_up_writer(db, durability).map_err(sqlite(path))?;
+    let done = usize::try_from(found).unwrap_or(VERSION);
+    for (step, sql) in STEPS.iter().enumerate().skip(done - 1) {
+        carry_out(db, sql, step + 2).map_err(sqlite(path))?;
     }
+    Ok(())
 }
 
 /// Makes a database of this version.

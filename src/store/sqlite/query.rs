@@ -27,7 +27,7 @@ pub(super) fn read<T>(readers: &Readers, ask: impl FnOnce(&Connection) -> Done<T
     answer.map_err(|fault| match fault {
         Fault::Refused(refusal) => refusal,
         Fault::Sql(error) => {
-            log::error!("store: a read failed: {error}");
+            log::error!("store: a read failed: {}", fault::told(&error));
             fault::refusal(&error)
         }
     })

@@ -8,6 +8,11 @@ use crate::store::media::relative_path;
 use crate::store::{Committed, Media, Upload, Used};
 use rusqlite::{Connection, params};
 
+/// Rows of media that no message has, and that nobody may send.
+pub(super) const COUNT_UNUSED: &str = "SELECT count(*) FROM media m
+  WHERE NOT EXISTS (SELECT 1 FROM media_refs WHERE media = m.id AND kind = m.kind)
+    AND NOT EXISTS (SELECT 1 FROM uploads WHERE media = m.id AND kind = m.kind)";
+
 impl Writer {
     pub(super) fn upload(&mut self, upload: Upload) -> Committed {
         let Upload { conn, user, ticket, media, hold } = upload;

@@ -269,7 +269,7 @@ impl Writer {
     /// Notes a failure of the database.
     pub(super) fn failed(&mut self, error: &rusqlite::Error) -> Refusal {
         if !self.failing {
-            log::error!("store: cannot write: {error}");
+            log::error!("store: cannot write: {}", fault::told(error));
         }
         self.failing = true;
         fault::refusal(error)
