@@ -21,8 +21,8 @@ use crate::store::{Media, storage_full};
 use chatwire_codec::{Code, MediaKind};
 pub use half::{Half, Left};
 pub use hold::Hold;
-use shelf::Shelf;
 pub(super) use shelf::relative_path;
+use shelf::{Shelf, Way};
 use sniff::Head;
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -172,7 +172,7 @@ impl Spool {
         let id = MediaId(*self.hasher.finalize().as_bytes());
         let media = describe(id, &self.head, &self.file, self.size)?;
         let (shelf, tmp) = (self.shelf.clone(), self.tmp.0.clone());
-        let hold = shelf.put(&id, self.size, &tmp, None, || self.sync()).map_err(|e| refusal(&e))?;
+        let hold = shelf.put(&id, self.size, &tmp, Way::Rename, || self.sync()).map_err(|e| refusal(&e))?;
         Ok((media, hold))
     }
 

@@ -65,6 +65,9 @@ impl Uploads {
         if self.may_read(user, wish)?
             && let Some((media, mut hold)) = self.media.hold(&wish.media, wish.kind, wish.size)?
         {
+            // What a crash has left of the way to here.
+            self.media.remove_half(user, &wish.media);
+            self.quota.forget(user, wish.media);
             hold.carry(claim);
             return Ok(Begun::There(Box::new(media), Box::new(hold)));
         }

@@ -6,7 +6,7 @@
 //! What comes is hashed as it comes, while it is in the processor's cache. A file that was half there already is
 //! hashed at its end, as a whole: to read it before the first byte is taken would keep its client waiting.
 
-use super::shelf::{Shelf, sync_folder};
+use super::shelf::{Shelf, Way, sync_folder};
 use super::sniff::Head;
 use super::{HALF, Hold, MediaStore, describe, inventory, refusal};
 use crate::error::Refusal;
@@ -15,7 +15,7 @@ use crate::store::Media;
 use chatwire_codec::{Code, MediaKind};
 use std::fs::{self, File};
 use std::io;
-use std::os::unix::fs::FileExt;
+use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -65,7 +65,7 @@ impl MediaStore {
         let (head, file, len) = opened.map_err(|e| refusal(&e))?;
         let head = head.inspect_err(|_| remove(&path))?;
         let (shelf, hasher) = (self.shelf.clone(), blake3::Hasher::new());
-        Ok(Half { shelf, path, file, id, head, hasher, hashed: 0, len, safe: len, is_named: len > 0 })
+        Ok(Half { shelf, path, file, id, head, hasher, hashed: 0, len, safe: len, is_named: false })
     }
 
     /// All half uploads that lie there.
@@ -142,7 +142,7 @@ impl Half {
     }
 
     /// Checks the whole and gives it its final name. What it returns is durable, for as long as it is held or once
-    /// it is kept; if nobody keeps it, it is a half upload again.
+    /// it is kept. Until it is kept it has its old name too, so whatever happens it is a half upload that goes on.
     ///
     /// # Errors
     /// `conflict` for another digest and `bad_media`, and then all is removed; `storage_full`, `internal`, and then
@@ -159,10 +159,9 @@ impl Half {
         let described = describe(self.id, &self.head, &self.file, self.len);
         let media = described.inspect_err(|_| self.discard())?;
         let sync = || self.file.sync_all();
-        let put = self.shelf.put(&self.id, self.len, &self.path, Some(&self.path), sync);
-        let hold = put.map_err(|e| refusal(&e))?;
-        // Where the same bytes were stored already, these are not needed.
-        remove(&self.path);
+        let mut hold =
+            self.shelf.put(&self.id, self.len, &self.path, Way::Link, sync).map_err(|e| refusal(&e))?;
+        hold.takes_the_place_of(self.path);
         Ok((media, hold))
     }
 
@@ -203,16 +202,19 @@ impl Half {
 }
 
 fn open(path: &Path, size: u64) -> io::Result<(File, u64)> {
-    let file = File::options().read(true).write(true).create(true).truncate(false).open(path)?;
-    let len = file.metadata()?.len();
-    if len <= size {
-        return Ok((file, len));
+    let open = || File::options().read(true).write(true).create(true).truncate(false).open(path);
+    let file = open()?;
+    let found = file.metadata()?;
+    let is_stored = found.nlink() > 1;
+    if found.len() == size || (found.len() < size && !is_stored) {
+        return Ok((file, found.len()));
     }
-    file.set_len(0)?;
-    Ok((file, 0))
+    // A file that is stored too must stay as it is, so this is another one.
+    remove(path);
+    Ok((open()?, 0))
 }
 
-fn remove(path: &Path) {
+pub(super) fn remove(path: &Path) {
     match fs::remove_file(path) {
         Err(e) if e.kind() != io::ErrorKind::NotFound => log::warn!("media: {}: {e}", path.display()),
         _ => {}

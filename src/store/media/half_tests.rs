@@ -68,6 +68,51 @@ fn what_nobody_keeps_is_half_an_upload_again() {
     hold.keep();
 }
 
+/// As if the server ended before the store could say whether it keeps it, as long as what this returns lives.
+#[must_use]
+fn crash(whole: Half) -> Hold {
+    whole.finish().unwrap().1
+}
+
+#[test]
+fn one_that_was_whole_at_a_crash_is_still_its_users() {
+    let (dir, store) = store();
+    let bytes = bytes();
+    let mut first = half(&store, &bytes);
+    first.write(&bytes).unwrap();
+    let _ended = crash(first);
+    let store = MediaStore::open(dir.path()).unwrap();
+    let again = half(&store, &bytes);
+    assert_eq!(again.len(), bytes.len() as u64);
+    let (media, hold) = again.finish().unwrap();
+    hold.keep();
+    assert!(fs::read(store.path(&media.id)).unwrap() == bytes);
+    assert_eq!(store.halves().unwrap(), []);
+}
+
+#[test]
+fn nothing_is_added_to_a_file_that_is_stored() {
+    let (dir, store) = store();
+    for announced in [5, 20] {
+        let mut first = half(&store, b"the same bytes");
+        first.write(b"the same bytes").unwrap();
+        let _ended = crash(first);
+        let store = MediaStore::open(dir.path()).unwrap();
+        // Somebody else has them stored, which is the same file now.
+        let mut spool = store.spool(MediaKind::File).unwrap();
+        spool.write(b"the same bytes").unwrap();
+        let (media, hold) = spool.finish().unwrap();
+        hold.keep();
+        let mut other = store.half(ANN, media.id, MediaKind::File, announced).unwrap();
+        assert_eq!(other.len(), 0);
+        other.write(b"other").unwrap();
+        other.sync().unwrap();
+        assert_eq!(fs::read(store.path(&media.id)).unwrap(), b"the same bytes");
+        store.remove_half(ANN, &media.id);
+        store.free(&media.id);
+    }
+}
+
 #[test]
 fn what_was_stored_by_others_meanwhile_stays_whatever_becomes_of_it() {
     let (_dir, store) = store();
@@ -79,7 +124,7 @@ fn what_was_stored_by_others_meanwhile_stays_whatever_becomes_of_it() {
     let (media, hold) = first.finish().unwrap();
     drop(hold);
     assert!(store.path(&media.id).exists());
-    assert_eq!(store.halves().unwrap(), []);
+    assert_eq!(store.halves().unwrap()[0].bytes, 14, "its user may go on with it");
     let (held, _hold) = store.hold(&media.id, MediaKind::File, media.size).unwrap().unwrap();
     assert_eq!(held, media);
     assert_eq!(store.hold(&media.id, MediaKind::Image, media.size).unwrap_err().code, Code::BadMedia);

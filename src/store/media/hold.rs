@@ -28,8 +28,6 @@ pub(super) struct Holding {
     /// The file came to be while it was held.
     pub(super) is_new: bool,
     is_kept: bool,
-    /// Where the file was before, if it is to be there again when nobody keeps it.
-    pub(super) back: Option<PathBuf>,
 }
 
 /// A stored file, until the fate of its message is known. Dropped without [`Hold::keep`] it may go.
@@ -38,6 +36,8 @@ pub struct Hold {
     id: MediaId,
     path: PathBuf,
     holds: Arc<Holds>,
+    /// The half upload that is not needed any more once the file is kept.
+    half: Option<PathBuf>,
     carried: Option<Box<dyn Any + Send + Sync>>,
 }
 
@@ -59,7 +59,7 @@ impl Holds {
         let named = name_it(holding);
         drop(held);
         // From here on a failure lets go of it again.
-        let hold = Hold { id, path, holds: self.clone(), carried: None };
+        let hold = Hold { id, path, holds: self.clone(), half: None, carried: None };
         named.map(|()| hold)
     }
 
@@ -67,7 +67,7 @@ impl Holds {
     pub(super) fn free(&self, id: &MediaId, path: &PathBuf) {
         match self.lock().get_mut(id) {
             Some(holding) => (holding.is_new, holding.is_kept) = (true, false),
-            None => self.remove(path, None),
+            None => self.remove(path),
         }
     }
 
@@ -76,10 +76,7 @@ impl Holds {
     }
 
     /// Takes the file's name away, which is quick, and then removes it, which may take a while.
-    fn remove(&self, path: &PathBuf, back: Option<&PathBuf>) {
-        if back.is_some_and(|back| fs::rename(path, back).is_ok()) {
-            return;
-        }
+    fn remove(&self, path: &PathBuf) {
         let number = self.next.fetch_add(1, Ordering::Relaxed);
         let gone = self.data.join(TMP).join(format!("gone-{number}"));
         match fs::rename(path, &gone) {
@@ -105,6 +102,14 @@ impl Hold {
         if let Some(holding) = self.holds.lock().get_mut(&self.id) {
             holding.is_kept = true;
         }
+        if let Some(half) = &self.half {
+            super::half::remove(half);
+        }
+    }
+
+    /// What was half an upload until now is this file, once it is kept.
+    pub(super) fn takes_the_place_of(&mut self, half: PathBuf) {
+        self.half = Some(half);
     }
 
     /// Has something live until the fate of the file is known.
@@ -121,9 +126,9 @@ impl Drop for Hold {
         if entry.get().count > 0 {
             return;
         }
-        let Holding { is_new, is_kept, back, .. } = entry.remove();
+        let Holding { is_new, is_kept, .. } = entry.remove();
         if is_new && !is_kept {
-            self.holds.remove(&self.path, back.as_ref());
+            self.holds.remove(&self.path);
         }
     }
 }

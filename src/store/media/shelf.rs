@@ -8,6 +8,13 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// Whether a file that gets its final name loses the one that it has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Way {
+    Rename,
+    Link,
+}
+
 /// The folder of whole files.
 #[derive(Debug)]
 pub(super) struct Shelf {
@@ -26,7 +33,6 @@ impl Shelf {
     }
 
     /// Gives a file of `size` bytes, which are right, its final name, and holds it. `sync` brings it to the disk.
-    /// If nobody keeps it, it is at `back` again, or removed.
     ///
     /// A name lasts when the folder that it stands in is synced, and that one's name in its own. Both are,
     /// whether or not they are new: who made them may have crashed before.
@@ -35,7 +41,7 @@ impl Shelf {
         id: &MediaId,
         size: u64,
         from: &Path,
-        back: Option<&Path>,
+        way: Way,
         mut sync: impl FnMut() -> io::Result<()>,
     ) -> io::Result<Hold> {
         let path = self.path(id);
@@ -54,9 +60,11 @@ impl Shelf {
                 sync()?;
             }
             make_folder(&folder)?;
-            fs::rename(from, &path)?;
+            // Not every file system has links.
+            if way == Way::Rename || fs::hard_link(from, &path).is_err() {
+                fs::rename(from, &path)?;
+            }
             holding.is_new = true;
-            holding.back = back.map(Path::to_owned);
             Ok(())
         })?;
         sync_folder(&folder)?;
