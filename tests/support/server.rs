@@ -22,6 +22,7 @@ pub struct Server {
     running: Option<Running>,
     log: String,
     may_err: bool,
+    keeps_data: bool,
 }
 
 struct Running {
@@ -78,7 +79,13 @@ impl Server {
         let set = quiet.into_iter().chain(set).collect();
         let data = tempfile::tempdir().expect("a folder");
         let log = String::new();
-        Server { data, set, file: None, descriptors: None, running: None, log, may_err: false }
+        let (file, descriptors, running) = (None, None, None);
+        Server { data, set, file, descriptors, running, log, may_err: false, keeps_data: false }
+    }
+
+    /// If the test fails, its data stays, and where is printed.
+    pub fn keep_data_of_a_failure(&mut self) {
+        self.keeps_data = true;
     }
 
     /// Errors in its log are what the test is about.
@@ -280,6 +287,10 @@ impl Drop for Server {
         self.kill();
         if std::thread::panicking() {
             eprintln!("--- the server's log\n{}---", self.log);
+            if self.keeps_data {
+                self.data.disable_cleanup(true);
+                eprintln!("its data is kept in {}", self.data.path().display());
+            }
             return;
         }
         assert!(!self.log.contains("panicked at"), "the server panicked:\n{}", self.log);

@@ -1,0 +1,53 @@
+//! Guests, who come one after the other: their tokens are good behind every crash, and no id is given twice.
+
+use super::*;
+use std::collections::HashSet;
+use std::net::SocketAddr;
+
+/// Of so many the last of a load are tried.
+const TRIED: usize = 3;
+
+/// All guests who ever came.
+#[derive(Default)]
+pub struct Newcomers {
+    ids: HashSet<u64>,
+    homes: HashSet<u64>,
+    /// Who came in the last load: token, id, home.
+    last: Vec<(String, u64, u64)>,
+}
+
+impl Newcomers {
+    pub fn sender(&self, server: &Server) -> SocketAddr {
+        server.address()
+    }
+
+    /// Guests, one after the other, until the server is gone.
+    pub fn run(&mut self, address: &SocketAddr, world: &World) {
+        self.last.clear();
+        while let Ok(socket) = std::net::TcpStream::connect(address) {
+            let mut peer = Peer::on(socket);
+            if !peer.try_send_bytes(&bytes_of(Peer::filled(Hello { flags: 1, ..Hello::default() }))) {
+                return;
+            }
+            let Some((kind, payload)) = peer.next_raw() else { return };
+            if kind == kind::ERROR && world.may_refuse {
+                continue;
+            }
+            assert_eq!(kind, kind::WELCOME);
+            let me = Welcome::parse(&payload).unwrap();
+            assert!(self.ids.insert(me.user), "user {} was there before", me.user);
+            assert!(self.homes.insert(me.home), "chat {} was there before", me.home);
+            self.last.push((me.token.to_owned(), me.user, me.home));
+            world.answered.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Who was let in is still known.
+    pub fn check(&self, server: &Server) {
+        for (token, user, home) in self.last.iter().rev().take(TRIED) {
+            let peer = Peer::hello(server, Hello { auth: 2, secret: token, flags: 1, ..Hello::default() });
+            assert_eq!((peer.me().user, peer.me().home), (*user, *home));
+            peer.bye();
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Uploads that go on over crashes, and fetches that are compared.
+
+use super::*;
+
+/// Bytes of media in a CHUNK, at most.
+const CHUNK: usize = 65_536;
+
+/// An upload, from its beginning to STORED, over however many connections.
+pub struct Half {
+    file: u64,
+    req: u32,
+    /// Bytes that RECEIVED has confirmed.
+    safe: u64,
+    pub is_running: bool,
+}
+
+impl Half {
+    pub fn new(file: u64) -> Half {
+        Half { file, req: 0, safe: 0, is_running: false }
+    }
+
+    /// UPLOAD, on a new connection too.
+    pub fn begin(&mut self, req: u32) -> Upload<'static> {
+        (self.req, self.is_running) = (req, true);
+        let body = Body::Reference(self.file);
+        let size = body.bytes().len() as u64;
+        Upload { req, media_kind: kind::FILE, size, digest: body.digest(), name: "" }
+    }
+
+    /// UPLOAD_READY: sends what is missing.
+    pub fn go_on(&mut self, peer: &mut Peer, offset: u64) {
+        assert!(offset >= self.safe, "of {} confirmed bytes {offset} are left", self.safe);
+        let bytes = Body::Reference(self.file).bytes();
+        let mut at = usize::try_from(offset).unwrap();
+        for piece in bytes[at..].chunks(CHUNK) {
+            let chunk = bytes_of(Chunk { transfer: self.req, offset: at as u64, bytes: piece });
+            if !peer.try_send_bytes(&chunk) {
+                return;
+            }
+            at += piece.len();
+        }
+    }
+
+    pub fn received(&mut self, received: &Received) {
+        assert_eq!(received.transfer, self.req);
+        self.safe = received.offset;
+    }
+
+    /// What is stored.
+    pub fn stored(self, stored: &Stored) -> u64 {
+        assert_eq!((stored.transfer, stored.media), (self.req, Body::Reference(self.file).digest()));
+        self.file
+    }
+
+    /// The server has broken it off; what was confirmed is kept.
+    pub fn failed(&mut self, req: u32) {
+        self.is_running &= self.req != req;
+    }
+
+    /// The connection is gone.
+    pub fn cut(&mut self) {
+        self.is_running = false;
+    }
+}
+
+/// A fetch that runs.
+pub struct Chunks {
+    bytes: Vec<u8>,
+    at: usize,
+}
+
+impl Chunks {
+    pub fn of(body: Body) -> Chunks {
+        Chunks { bytes: body.bytes(), at: 0 }
+    }
+
+    /// FETCH_READY; whether that was all.
+    pub fn begin(&self, size: u64) -> bool {
+        assert_eq!(size, self.bytes.len() as u64);
+        size == 0
+    }
+
+    /// A chunk; whether that was all.
+    pub fn take(&mut self, chunk: &Chunk<'_>) -> bool {
+        assert_eq!(chunk.offset, self.at as u64);
+        assert!(self.bytes[self.at..].starts_with(chunk.bytes), "a fetch brings other bytes");
+        self.at += chunk.bytes.len();
+        self.at == self.bytes.len()
+    }
+}
