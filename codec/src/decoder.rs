@@ -158,22 +158,27 @@ impl Decoder {
                 self.state = State::Header;
                 return Ok(Some(Event::Frame(Frame::Text(Text { text }))));
             }
-            return self.read(frame, rest, input);
+            let event = self.read(frame.kind, frame.payload);
+            if event.is_ok() {
+                *input = rest;
+            }
+            return event;
         }
-        self.other_read(input)
+        if self.has_no_header(input) {
+            return Ok(None);
+        }
+        // A copy, so that the caller's `input` is changed here alone and can stay in registers.
+        let mut rest = *input;
+        let event = self.other_read(&mut rest);
+        *input = rest;
+        event
     }
 
-    /// A plain frame, read; `rest` is behind it.
-    fn read<'a>(
-        &mut self,
-        frame: FrameRef<'a>,
-        rest: &'a [u8],
-        input: &mut &'a [u8],
-    ) -> Result<Option<Event<'a>>, DecodeError> {
-        let read = frame.parse()?;
-        *input = rest;
-        self.state = state_behind(frame.kind);
-        Ok(Some(Event::Frame(read)))
+    /// A plain frame, read.
+    fn read<'a>(&mut self, kind: u8, payload: &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
+        let frame = Frame::parse(kind, payload)?;
+        self.state = state_behind(kind);
+        Ok(Some(Event::Frame(frame)))
     }
 
     /// As [`Decoder::next`], but of a frame's payload nothing is looked at: for those who pass frames on, or
@@ -207,7 +212,13 @@ impl Decoder {
             self.state = state_behind(frame.kind);
             return Ok(Some(Event::Frame(frame)));
         }
-        self.other(input)
+        if self.has_no_header(input) {
+            return Ok(None);
+        }
+        let mut rest = *input; // as in `next`
+        let event = self.other(&mut rest);
+        *input = rest;
+        event
     }
 
     /// The frame at the front of `input` and what is behind it, if it is whole and one look tells that it breaks
@@ -227,6 +238,12 @@ impl Decoder {
         }
         let (payload, rest) = rest.split_at_checked(size as usize)?;
         Some((FrameRef { kind, payload }, rest))
+    }
+
+    /// Whether a header comes next and is not there: so it is at the end of each read.
+    #[inline]
+    const fn has_no_header(&self, input: &[u8]) -> bool {
+        input.len() < HEADER_LEN && matches!(self.state, State::First | State::Header | State::BehindTo)
     }
 
     /// All other events, with frames read.

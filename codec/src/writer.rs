@@ -31,13 +31,16 @@ pub trait Buffer {
 macro_rules! growing {
     ($($buffer:ty),*) => {$(
         impl Buffer for $buffer {
+            #[inline]
             fn position(&self) -> usize {
                 self.len()
             }
+            #[inline]
             fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
                 self.extend_from_slice(bytes);
                 Ok(())
             }
+            #[inline]
             fn fill_in(&mut self, at: usize, bytes: &[u8]) {
                 self[at..at + bytes.len()].copy_from_slice(bytes);
             }
@@ -80,15 +83,18 @@ impl<'a> SliceBuffer<'a> {
 }
 
 impl Buffer for SliceBuffer<'_> {
+    #[inline]
     fn position(&self) -> usize {
         self.len
     }
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
         let room = self.room[self.len..].get_mut(..bytes.len()).ok_or(Full)?;
         room.copy_from_slice(bytes);
         self.len += bytes.len();
         Ok(())
     }
+    #[inline]
     fn fill_in(&mut self, at: usize, bytes: &[u8]) {
         self.room[at..at + bytes.len()].copy_from_slice(bytes);
     }
@@ -101,9 +107,11 @@ impl Buffer for SliceBuffer<'_> {
 struct Count(usize);
 
 impl Buffer for Count {
+    #[inline]
     fn position(&self) -> usize {
         self.0
     }
+    #[inline]
     fn append(&mut self, bytes: &[u8]) -> Result<(), Full> {
         self.0 += bytes.len();
         Ok(())
