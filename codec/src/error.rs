@@ -7,6 +7,7 @@ macro_rules! codes {
     ($($(#[$doc:meta])* $number:literal $variant:ident $name:literal $fatal:literal;)*) => {
         /// An error code of ERROR and BYE (section 8).
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
         #[repr(u16)]
         pub enum Code {
             $($(#[$doc])* $variant = $number,)*
@@ -109,6 +110,23 @@ pub enum Rule {
     HelloFirst,
     /// What follows TO is not content.
     ContentExpected,
+}
+
+impl Rule {
+    /// Its word in `vectors/frames.txt`, such as `ends_inside`: for programs.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rule::Missing => "missing",
+            Rule::EndsInside => "ends_inside",
+            Rule::NotUtf8 => "not_utf8",
+            Rule::UnknownType => "unknown_type",
+            Rule::OverLimit { .. } => "over_limit",
+            Rule::FarOverLimit { .. } => "far_over_limit",
+            Rule::HelloFirst => "hello_first",
+            Rule::ContentExpected => "content_expected",
+        }
+    }
 }
 
 /// A frame that breaks the protocol: where, and which rule. Behind it the stream cannot be followed.

@@ -18,6 +18,7 @@
 //! | `tokio` | `FrameCodec`: tokio-util's `Encoder` and `Decoder` |
 //! | `serde` | frames as JSON and back |
 //! | `arbitrary` | frames out of a fuzzer's bytes |
+//! | `dump` | a stream as annotated hex |
 //!
 //! What this crate deliberately lacks: I/O, a clock, and any idea of what a chat is. It says what the bytes
 //! mean and which of them are malformed; what to do about them is its user's.

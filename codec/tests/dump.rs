@@ -7,7 +7,7 @@ mod common;
 
 use chatwire_codec::dump::{Item, Printer, Sender, Style, Tracer, Trouble, What, annotate, parts};
 use chatwire_codec::{FRAMES, Frame, Limits, Rule, SkipReason, frame};
-use common::{Vector, hex, render, vectors};
+use common::{Vector, error_line, hex, render, vectors};
 use proptest::prelude::*;
 
 #[test]
@@ -221,22 +221,6 @@ fn troubles(vector: &Vector) -> Vec<Trouble> {
         _ => {}
     });
     troubles
-}
-
-fn error_line(error: &chatwire_codec::DecodeError) -> String {
-    let rule = match error.rule {
-        Rule::Missing => "missing",
-        Rule::EndsInside => "ends_inside",
-        Rule::NotUtf8 => "not_utf8",
-        Rule::UnknownType => "unknown_type",
-        Rule::OverLimit { .. } => "over_limit",
-        Rule::FarOverLimit { .. } => "far_over_limit",
-        Rule::HelloFirst => "hello_first",
-        Rule::ContentExpected => "content_expected",
-        other => panic!("a rule without a word: {other:?}"),
-    };
-    let field = if error.field.is_empty() { "-" } else { error.field };
-    format!("{} {rule} {:#04x} {field} {}", error.code().name(), error.kind, error.offset)
 }
 
 /// The values of a payload in the notation of the vectors, and all of its parts' bytes, joined.

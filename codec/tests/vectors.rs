@@ -4,10 +4,8 @@
 
 mod common;
 
-use chatwire_codec::{
-    DecodeError, Direction, Event, FRAMES, FieldInfo, Frame, FrameInfo, HEADER_LEN, Rule, SkipReason, frame,
-};
-use common::{Seen, Vector, collect, hex, vectors};
+use chatwire_codec::{Direction, Event, FRAMES, FieldInfo, Frame, FrameInfo, HEADER_LEN, SkipReason, frame};
+use common::{Seen, Vector, collect, error_line, hex, vectors};
 use std::collections::HashSet;
 
 #[test]
@@ -140,7 +138,7 @@ fn outcome_of(vector: &Vector) -> Vec<String> {
     let (mut decoder, bytes) = (vector.decoder(), vector.bytes());
     if vector.one("error").is_some() {
         let error = decoder.next(&mut &bytes[..]).expect_err(vector.name());
-        return vec![error_line(&error)];
+        return vec![format!("error {}", error_line(&error))];
     }
     let (mut input, mut seen) = (&bytes[..], Vec::new());
     collect(&mut decoder, &mut input, &mut seen).unwrap();
@@ -166,20 +164,4 @@ fn outcome_of(vector: &Vector) -> Vec<String> {
 
 fn name(kind: u8) -> &'static str {
     frame::info(kind).unwrap().name
-}
-
-fn error_line(error: &DecodeError) -> String {
-    let rule = match error.rule {
-        Rule::Missing => "missing",
-        Rule::EndsInside => "ends_inside",
-        Rule::NotUtf8 => "not_utf8",
-        Rule::UnknownType => "unknown_type",
-        Rule::OverLimit { .. } => "over_limit",
-        Rule::FarOverLimit { .. } => "far_over_limit",
-        Rule::HelloFirst => "hello_first",
-        Rule::ContentExpected => "content_expected",
-        other => panic!("a rule without a word: {other:?}"),
-    };
-    let field = if error.field.is_empty() { "-" } else { error.field };
-    format!("error {} {rule} {:#04x} {field} {}", error.code().name(), error.kind, error.offset)
 }

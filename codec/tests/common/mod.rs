@@ -69,6 +69,13 @@ pub(crate) fn unhex(hex: &str) -> Vec<u8> {
     digits.chunks(2).map(|two| u8::from_str_radix(str::from_utf8(two).unwrap(), 16).unwrap()).collect()
 }
 
+/// An error in the notation of the vectors.
+pub(crate) fn error_line(error: &DecodeError) -> String {
+    let field = if error.field.is_empty() { "-" } else { error.field };
+    let (code, rule) = (error.code().name(), error.rule.name());
+    format!("{code} {rule} {:#04x} {field} {}", error.kind, error.offset)
+}
+
 /// A server's decoder that has had its HELLO.
 pub(crate) fn after_hello(limits: Limits) -> Decoder {
     let mut bytes = Vec::new();
