@@ -7,7 +7,7 @@ use crate::error::Error;
 use crate::expect;
 use crate::language::{COMMANDS, Expect, Statement, parse};
 use crate::output::Output;
-use crate::peer::{Manner, Peer};
+use crate::peer::{FIRST, Manner, Peer};
 use crate::prompt::Prompt;
 use chatwire_codec::{Direction, FRAMES};
 use std::collections::BTreeMap;
@@ -16,8 +16,6 @@ use std::io::{BufRead, BufReader, IsTerminal, stdin, stdout};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-/// The name of the connection that is there from the beginning.
-const FIRST: &str = "main";
 /// Bytes of a line; a longer one is a file that should be named with `@`.
 const MAX_LINE: u64 = 1024 * 1024;
 
@@ -33,6 +31,7 @@ pub(crate) fn run(wish: &Cat) -> Result<(), Error> {
         output: Arc::new(output),
         shows_sent: wish.sent,
         answers_pings: !wish.no_pong,
+        tells_end: is_typed,
     };
     let endpoint = Endpoint::parse(&wish.server)?;
     let mut talk = Talk {
@@ -154,8 +153,7 @@ impl Talk<'_> {
     fn go_on_as(&mut self, name: &str) -> Result<(), Error> {
         if !self.peers.contains_key(name) {
             let link = self.endpoint.connect(self.trust)?;
-            let label = if name == FIRST { "" } else { name };
-            self.peers.insert(name.into(), Peer::new(link, label, &self.manner));
+            self.peers.insert(name.into(), Peer::new(link, name, &self.manner));
         }
         self.current = name.into();
         Ok(())

@@ -19,7 +19,7 @@ pub(crate) struct Cli {
 pub(crate) enum Command {
     /// Show a stream of bytes as annotated hex, field by field
     Dump(Dump),
-    /// Show one frame with the meaning of every field; or, of a frame's name, what it consists of
+    /// Show one frame with the meaning of every field; or, of a frame's name or number, what it consists of
     Explain(Explain),
     /// Talk to a server in frames, by hand or by a script with expectations
     Cat(Cat),
@@ -98,7 +98,7 @@ pub(crate) struct Dump {
 
 #[derive(Debug, Args)]
 pub(crate) struct Explain {
-    /// A frame in hex, spaces as you like, or a frame's name
+    /// A frame in hex, spaces as you like, or a frame's name or number
     #[arg(required = true)]
     pub frame: Vec<String>,
     /// Who sent it; else its type tells

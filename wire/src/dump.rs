@@ -21,6 +21,10 @@ pub(crate) fn run(wish: &Dump) -> Result<(), Error> {
     loop {
         let n = read(&mut input, &mut buffer).map_err(Error::file(&wish.file))?;
         let bytes = &buffer[..n];
+        if stream.is_none() && is_capture(bytes) {
+            let file = wish.file.display();
+            return Err(Error::Usage(format!("{file}: this is a capture, which `wire pcap {file}` shows")));
+        }
         if n > 0 {
             let stream = stream.get_or_insert_with(|| {
                 let tracer = match wish.direction {
@@ -57,6 +61,18 @@ fn read(input: &mut impl Read, buffer: &mut [u8]) -> std::io::Result<usize> {
             done => return done,
         }
     }
+}
+
+/// Whether bytes begin as pcapng or pcap does. As a frame each of them would be larger than any may be.
+fn is_capture(bytes: &[u8]) -> bool {
+    const BEGINNINGS: [[u8; 4]; 5] = [
+        *b"\x0a\x0d\x0d\x0a",
+        *b"\xa1\xb2\xc3\xd4",
+        *b"\xd4\xc3\xb2\xa1",
+        *b"\xa1\xb2\x3c\x4d",
+        *b"\x4d\x3c\xb2\xa1",
+    ];
+    bytes.first_chunk().is_some_and(|begins| BEGINNINGS.contains(begins))
 }
 
 /// The sender that the first frame's type tells of. Without a HELLO the stream's beginning was not seen.

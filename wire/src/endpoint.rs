@@ -5,12 +5,13 @@
 use crate::cli::Trust;
 use crate::error::Error;
 use crate::tls;
+use std::fmt;
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, SocketAddr, TcpStream, ToSocketAddrs};
 use std::time::Duration;
 
-/// How long a connection may take to be made.
-const CONNECT_WITHIN: Duration = Duration::from_secs(10);
+/// How long a connection may take to be made, and each answer of a handshake to come.
+pub(crate) const CONNECT_WITHIN: Duration = Duration::from_secs(10);
 
 /// Where a server is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -62,11 +63,11 @@ impl Endpoint {
     }
 
     pub(crate) fn connect(&self, trust: &Trust) -> Result<Link, Error> {
-        let failed = |error| Error::Connect { server: self.address.clone(), error };
+        let failed = |error| Error::Connect { server: self.to_string(), error };
         let socket = self.socket().map_err(failed)?;
         let peer = socket.peer_addr()?;
         if self.door == Door::Tls {
-            let (reader, writer) = tls::connect(socket, self.host(), trust)?;
+            let (reader, writer) = tls::connect(socket, self.host(), tls::config(trust)?).map_err(failed)?;
             return Ok(Link { reader: Box::new(reader), writer: Box::new(writer), peer });
         }
         let writer = Box::new(socket.try_clone()?);
@@ -90,6 +91,15 @@ impl Endpoint {
             }
         }
         Err(last)
+    }
+}
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.door {
+            Door::Tcp => f.write_str(&self.address),
+            Door::Tls => write!(f, "tls://{}", self.address),
+        }
     }
 }
 

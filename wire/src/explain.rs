@@ -1,10 +1,11 @@
-//! `wire explain`: one frame with the meaning of every field, or what a frame of that name consists of.
+//! `wire explain`: one frame with the meaning of every field, or what a frame of that name or number consists of.
 
 use crate::cli::Explain;
 use crate::dump::sender_of;
 use crate::error::Error;
 use crate::language::unhex;
 use chatwire_codec::dump::{Item, Printer, Style, Tracer};
+use chatwire_codec::frame::info;
 use chatwire_codec::{Direction, FRAMES, FieldInfo, FrameInfo, Limits};
 use std::fmt::Write as _;
 use std::io::Write;
@@ -14,7 +15,13 @@ pub(crate) fn run(wish: &Explain) -> Result<(), Error> {
     let named = FRAMES.iter().find(|info| info.name.eq_ignore_ascii_case(text.trim()));
     let shown = match named {
         Some(info) => described(info),
-        None => explained(wish, &unhex(&text).map_err(Error::Usage)?)?,
+        None => match unhex(&text).map_err(Error::Usage)?[..] {
+            // One byte is no frame, so it is a frame's number.
+            [kind] => {
+                described(info(kind).ok_or_else(|| Error::Usage(format!("no frame has type {kind:#04x}")))?)
+            }
+            ref bytes => explained(wish, bytes)?,
+        },
     };
     Ok(std::io::stdout().write_all(shown.as_bytes())?)
 }

@@ -2,8 +2,8 @@
 
 use crate::language::is_one_value;
 use crate::seen::{Field, Seen, Val};
+use chatwire_codec::SkipReason;
 use chatwire_codec::dump::Trouble;
-use chatwire_codec::{Rule, SkipReason};
 use serde_json::{Map, Value as Json, json};
 use std::fmt::Write;
 
@@ -128,25 +128,10 @@ fn trouble_object(trouble: &Trouble) -> Json {
     let words = said(trouble);
     match trouble {
         Trouble::Wrong(error) => json!({
-            "kind": "wrong", "code": error.code().name(), "rule": rule(error.rule),
+            "kind": "wrong", "code": error.code().name(), "rule": error.rule.name(),
             "field": error.field, "offset": error.offset, "text": words,
         }),
         Trouble::Skipped(_) => json!({ "kind": "skipped", "text": words }),
         Trouble::Cut { missing } => json!({ "kind": "cut", "missing": missing, "text": words }),
-    }
-}
-
-/// The rule's word in `codec/vectors/frames.txt`.
-const fn rule(rule: Rule) -> &'static str {
-    match rule {
-        Rule::Missing => "missing",
-        Rule::EndsInside => "ends_inside",
-        Rule::NotUtf8 => "not_utf8",
-        Rule::UnknownType => "unknown_type",
-        Rule::OverLimit { .. } => "over_limit",
-        Rule::FarOverLimit { .. } => "far_over_limit",
-        Rule::HelloFirst => "hello_first",
-        Rule::ContentExpected => "content_expected",
-        _ => "other",
     }
 }

@@ -13,6 +13,8 @@ use std::io::{self, Read};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 
+/// The name of the connection that is there from the beginning.
+pub(crate) const FIRST: &str = "main";
 /// Bytes that are read or sent at once.
 const CHUNK: usize = 64 * 1024;
 /// PONGs that wait for the end of a unit; who sends more PINGs into one gets no more answers.
@@ -26,6 +28,8 @@ pub(crate) struct Manner {
     /// Whether what is sent is shown, too.
     pub shows_sent: bool,
     pub answers_pings: bool,
+    /// Whether the end of a connection is told: at a terminal, where nobody reads an exit code.
+    pub tells_end: bool,
 }
 
 /// One connection.
@@ -53,10 +57,10 @@ struct Sending {
 }
 
 impl Peer {
-    /// `name` is shown where it is not empty.
+    /// `name` is shown with its frames, unless it is [`FIRST`].
     pub(crate) fn new(link: Link, name: &str, manner: &Manner) -> Peer {
         let inbox = Arc::new(Inbox::default());
-        let label = |arrow: &str| if name.is_empty() { arrow.to_string() } else { format!("{name} {arrow}") };
+        let label = |arrow: &str| if name == FIRST { arrow.to_string() } else { format!("{name} {arrow}") };
         let sending = Mutex::new(Sending {
             sink: link.writer,
             stream: Stream::of(Sender::Client, &manner.view),
@@ -65,7 +69,8 @@ impl Peer {
         });
         let out = Arc::new(Out { sending, pongs: Mutex::default() });
         let mut reading = Reading {
-            label: if name.is_empty() && !manner.shows_sent { String::new() } else { label("←") },
+            name: name.into(),
+            label: if name == FIRST && !manner.shows_sent { String::new() } else { label("←") },
             inbox: Arc::clone(&inbox),
             out: Arc::clone(&out),
             manner: manner.clone(),
@@ -196,6 +201,7 @@ fn context(label: &str) -> Context {
 
 /// The receiving half.
 struct Reading {
+    name: String,
     label: String,
     inbox: Arc<Inbox>,
     out: Arc<Out>,
@@ -206,10 +212,13 @@ impl Reading {
     fn run(&mut self, mut reader: impl Read) {
         let mut stream = Stream::of(Sender::Server, &self.manner.view);
         let manner = self.manner.clone();
-        let mut buffer = vec![0; CHUNK];
+        let (mut buffer, mut is_first) = (vec![0; CHUNK], true);
         loop {
             let mut shown = String::new();
             let read = reader.read(&mut buffer);
+            if std::mem::take(&mut is_first) && is_tls(&buffer) {
+                shown.push_str("!! this is TLS; write tls:// before the server's name\n");
+            }
             match &read {
                 Ok(n) if *n > 0 => stream.feed(&buffer[..*n], &manner.view, self, &mut shown),
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
@@ -218,6 +227,12 @@ impl Reading {
             if let Err(error) = &read {
                 shown.push_str(&format!("!! the connection broke: {error}\n"));
             }
+            if matches!(read, Ok(0)) && manner.tells_end {
+                shown.push_str(&format!(
+                    "!! the connection {} has ended; `as NAME` makes another\n",
+                    self.name
+                ));
+            }
             // If nobody can see it any more, expectations still hold.
             let _ = manner.output.print(&shown);
             if !matches!(read, Ok(n) if n > 0) {
@@ -225,6 +240,11 @@ impl Reading {
             }
         }
     }
+}
+
+/// Whether a connection begins with a TLS record: what such a server says to a HELLO is that it is none of TLS.
+fn is_tls(begins: &[u8]) -> bool {
+    matches!(begins, [0x15 | 0x16, 3, 0..=4, ..])
 }
 
 impl Watcher for Reading {

@@ -14,7 +14,7 @@ use crate::error::Error;
 use crate::form;
 use crate::inbox::Taken;
 use crate::output::Output;
-use crate::peer::{Manner, Peer};
+use crate::peer::{FIRST, Manner, Peer};
 use crate::seen::{Field, Seen, Val};
 use crate::show::{Format, View};
 use chatwire_codec::dump::{Sender, Style};
@@ -32,8 +32,14 @@ pub(crate) fn run(wish: &Replay) -> Result<(), Error> {
     // Nothing is shown but the differences.
     let view =
         View { format: Format::Line, style: Style::default(), only: Vec::new(), hide: (0..=255).collect() };
-    let manner = Manner { view, output: Arc::new(Output::stdout()), shows_sent: false, answers_pings: true };
-    let peer = Peer::new(Endpoint::parse(&wish.server)?.connect(&wish.trust)?, "", &manner);
+    let manner = Manner {
+        view,
+        output: Arc::new(Output::stdout()),
+        shows_sent: false,
+        answers_pings: true,
+        tells_end: false,
+    };
+    let peer = Peer::new(Endpoint::parse(&wish.server)?.connect(&wish.trust)?, FIRST, &manner);
     let mut player = Player {
         wish,
         renames: Renames::new(&wish.rename),

@@ -3,13 +3,15 @@
 //! Both need the state of the connection, which is under a lock that nobody holds while waiting for the socket.
 
 use crate::cli::Trust;
-use crate::endpoint::Sink;
+use crate::endpoint::{CONNECT_WITHIN, Sink};
 use crate::error::Error;
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, ring, verify_tls12_signature, verify_tls13_signature};
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{
+    CertificateError, ClientConfig, ClientConnection, DigitallySignedStruct, RootCertStore, SignatureScheme,
+};
 use std::io::{self, Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::ops::Range;
@@ -21,21 +23,48 @@ const ALPN: &[u8] = b"chatwire/1";
 const READ: usize = 32 * 1024;
 
 /// Shakes hands, so that what is wrong with a certificate is told here and not at the first byte.
-pub(crate) fn connect(mut socket: TcpStream, host: &str, trust: &Trust) -> Result<(Reader, Writer), Error> {
-    let failed = |error| Error::Connect { server: format!("tls://{host}"), error };
+pub(crate) fn connect(
+    mut socket: TcpStream,
+    host: &str,
+    config: ClientConfig,
+) -> io::Result<(Reader, Writer)> {
     let name = ServerName::try_from(host.to_string())
-        .map_err(|_| Error::Usage(format!("`{host}` is no name that a certificate could have")))?;
-    let mut tls = ClientConnection::new(Arc::new(config(trust)?), name)
-        .map_err(|error| failed(io::Error::other(error)))?;
+        .map_err(|_| io::Error::other("no certificate could have such a name"))?;
+    let mut tls = ClientConnection::new(Arc::new(config), name).map_err(io::Error::other)?;
+    socket.set_read_timeout(Some(CONNECT_WITHIN))?;
     while tls.is_handshaking() {
-        tls.complete_io(&mut socket).map_err(failed)?;
+        tls.complete_io(&mut socket).map_err(advised)?;
     }
+    socket.set_read_timeout(None)?;
     let shared = Arc::new(Shared { tls: Mutex::new(tls), socket: Mutex::new(socket.try_clone()?) });
     let writer = Writer(Arc::clone(&shared));
     Ok((Reader { shared, socket, raw: vec![0; READ], rest: 0..0 }, writer))
 }
 
-fn config(trust: &Trust) -> Result<ClientConfig, Error> {
+/// The same error, and what to do about it.
+fn advised(error: io::Error) -> io::Error {
+    let rustls = error.get_ref().and_then(|inner| inner.downcast_ref());
+    let advice = match rustls {
+        Some(rustls::Error::InvalidCertificate(CertificateError::UnknownIssuer)) => {
+            "nobody that is trusted has signed it; --ca FILE trusts those in the file, --insecure takes any"
+        }
+        Some(rustls::Error::InvalidCertificate(_)) => "--insecure takes it all the same",
+        Some(rustls::Error::InvalidMessage(_)) => {
+            "what answers there does not speak TLS; try it without tls://"
+        }
+        None if error.kind() == io::ErrorKind::UnexpectedEof => {
+            "it ended while hands were shaken; perhaps it does not speak TLS"
+        }
+        None if error.kind() == io::ErrorKind::WouldBlock => {
+            "it says nothing; perhaps it waits for something that is not TLS"
+        }
+        _ => return error,
+    };
+    io::Error::new(error.kind(), format!("{error} ({advice})"))
+}
+
+/// What is trusted, and the protocol's name.
+pub(crate) fn config(trust: &Trust) -> Result<ClientConfig, Error> {
     let provider = Arc::new(ring::default_provider());
     let versions = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()

@@ -71,7 +71,7 @@ fn a_line_that_makes_no_sense_is_told_with_its_place() {
     std::fs::write(&path, "# a remark\nhello\njoin rom=a\n").unwrap();
     let ran = cat(server.address, &["--script", path.to_str().unwrap()], "");
     assert_eq!(ran.code, 2);
-    assert!(ran.err.contains("bug.wire:3: JOIN needs room="), "{}", ran.err);
+    assert!(ran.err.contains("bug.wire:3: JOIN has no field `rom`"), "{}", ran.err);
     assert_eq!(cat("127.0.0.1:1".parse().unwrap(), &[], "").code, 2);
 }
 

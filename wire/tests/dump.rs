@@ -107,12 +107,21 @@ fn a_large_body_takes_no_memory_and_few_lines() {
 }
 
 #[test]
-fn a_name_is_explained_by_what_the_frame_consists_of() {
+fn a_name_or_number_is_explained_by_what_the_frame_consists_of() {
     let shown = wire(&["explain", "room_list"], b"").succeeded().out;
     assert!(
         shown.starts_with("ROOM_LIST (0xc2), from server to client, section 6.2: Answers ROOMS."),
         "{shown}"
     );
     assert!(shown.contains("    online u32             Members that are online."), "{shown}");
+    assert_eq!(wire(&["explain", "0xc2"], b"").succeeded().out, shown);
+    assert_eq!(wire(&["explain", "6e"], b"").code, 2);
     assert_eq!(wire(&["explain", "0g"], b"").code, 2);
+}
+
+#[test]
+fn a_capture_is_not_taken_for_a_stream() {
+    let capture = include_bytes!("samples/session.pcapng");
+    let ran = wire(&["dump"], capture);
+    assert!(ran.code == 2 && ran.err.contains("`wire pcap -`"), "{}", ran.err);
 }

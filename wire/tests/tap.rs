@@ -5,29 +5,7 @@
 mod support;
 
 use serde_json::Value as Json;
-use support::{Server, Tap, cat, wire};
-
-/// A session with a bit of everything.
-const SESSION: &str = "\
-hello tz=Asia/Tokyo
-expect welcome home->home
-text hi
-expect status seq=1 chat=$home
-expect reply_text
-join room=harbour
-expect joined chat->room
-text hello
-expect status chat=$room
-history chat=$room limit=5
-expect history_page count=1
-expect text hello
-rooms
-expect room_list rooms=2
-leave chat=99999
-expect error code=not_found
-raw 6e 00000006 0000000a 0102
-expect error code=unsupported
-";
+use support::{SESSION, Server, Tap, cat, wire};
 
 #[test]
 fn a_tap_shows_both_directions_and_how_long_answers_took() {

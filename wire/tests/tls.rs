@@ -11,12 +11,51 @@ use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::Arc;
 use std::thread::JoinHandle;
-use support::{Ran, wire};
+use support::{Ran, SESSION, Server, Tap, wire};
 
 const CA: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/tls-ca.pem");
 const SERVER: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/samples/tls-server.pem");
 /// More than a TLS record and than what is read at once.
 const BODY: usize = 300_000;
+
+#[test]
+fn a_server_with_tls_can_be_talked_to_tapped_and_replayed_to() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("session.pcapng");
+    let file = file.to_str().unwrap();
+    {
+        let (server, door) = Server::with_tls();
+        let ca = server.certificate();
+        wire(&["cat", &door, "--ca", &ca], b"hello\nexpect welcome\ntext hi\nexpect status").succeeded();
+        let tap = Tap::to(&door, &["--ca", &ca, "--record", file, "--connections", "1"]);
+        support::cat(tap.address, &[], SESSION).succeeded();
+        let shown = tap.end();
+        assert!(shown.contains(" after TEXT  status "), "{shown}");
+    }
+    let (server, door) = Server::with_tls();
+    let again = wire(&["replay", file, &door, "--ca", &server.certificate()], b"").succeeded().out;
+    assert!(again.contains("8 frames sent") && again.contains(" 0 differences"), "{again}");
+}
+
+#[test]
+fn who_knocks_at_a_wrong_door_is_told_what_to_do() {
+    let (server, door) = Server::with_tls();
+    let (ca, tcp) = (server.certificate(), server.address);
+    let told = |arguments: &[&str], words: &str| {
+        let ran = wire(&[&["cat"], arguments].concat(), b"hello\nexpect welcome");
+        assert!(ran.code != 0 && (ran.err + &ran.out).contains(words), "{arguments:?}");
+    };
+    let port = door.rsplit_once(':').unwrap().1;
+    told(&[&door], &format!("{door}: invalid peer certificate"));
+    told(&[&door], "--ca FILE");
+    told(&[&format!("tls://0.0.0.0:{port}"), "--ca", &ca], "not valid for name");
+    told(&[&format!("tls://127.0.0.1:{}", tcp.port()), "--ca", &ca], "try it without tls://");
+    told(&[&format!("127.0.0.1:{port}")], "this is TLS; write tls://");
+    told(&[&door, "--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem");
+    let tap = Tap::to(&door, &["--connections", "1"]);
+    assert_eq!(support::cat(tap.address, &[], "hello\nexpect welcome").code, 1);
+    tap.end();
+}
 
 #[test]
 fn frames_go_both_ways_over_tls() {

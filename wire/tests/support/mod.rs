@@ -13,30 +13,80 @@ use std::process::{Child, ChildStdout, Command, Stdio};
 use std::sync::OnceLock;
 use tempfile::TempDir;
 
+/// A session with a bit of everything.
+pub const SESSION: &str = "\
+hello tz=Asia/Tokyo
+expect welcome home->home
+text hi
+expect status seq=1 chat=$home
+expect reply_text
+join room=harbour
+expect joined chat->room
+text hello
+expect status chat=$room
+history chat=$room limit=5
+expect history_page count=1
+expect text hello
+rooms
+expect room_list rooms=2
+leave chat=99999
+expect error code=not_found
+raw 6e 00000006 0000000a 0102
+expect error code=unsupported
+";
+
 /// A server on a folder of its own, killed when it is dropped.
 pub struct Server {
     child: Child,
-    _data: TempDir,
+    data: TempDir,
     pub address: SocketAddr,
 }
 
 impl Server {
     pub fn start() -> Server {
         let data = tempfile::tempdir().unwrap();
-        let mut command = Command::new(server_binary());
-        command.env_clear().arg("serve").arg("--data").arg(data.path());
-        command.args(["--listen", "127.0.0.1:0", "--set", "assistant.kind=builtin"]);
-        let mut child =
-            command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server's binary");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap();
-        let address = line.trim().strip_prefix("listening tcp ").and_then(|address| address.parse().ok());
-        Server {
-            address: address.unwrap_or_else(|| panic!("the server did not begin: {line:?}")),
-            child,
-            _data: data,
-        }
+        let (child, mut out) = serve(&data, &[]);
+        Server { address: door("tcp", &mut out), child, data }
     }
+
+    /// With a door over TLS, for which it makes its certificate as an operator does; and where that door is.
+    pub fn with_tls() -> (Server, String) {
+        let data = tempfile::tempdir().unwrap();
+        let made =
+            Command::new(server_binary()).env_clear().arg("cert").arg("--out").arg(data.path()).output();
+        assert!(made.unwrap().status.success());
+        let file = |name: &str| data.path().join(name).display().to_string();
+        let (cert, key) = (format!("tls.cert={}", file("cert.pem")), format!("tls.key={}", file("key.pem")));
+        let (child, mut out) =
+            serve(&data, &["--set", "listen.tls=127.0.0.1:0", "--set", &cert, "--set", &key]);
+        let server = Server { address: door("tcp", &mut out), child, data };
+        (server, format!("tls://localhost:{}", door("tls", &mut out).port()))
+    }
+
+    /// The file of the certificate of its door over TLS.
+    pub fn certificate(&self) -> String {
+        self.data.path().join("cert.pem").display().to_string()
+    }
+}
+
+fn serve(data: &TempDir, options: &[&str]) -> (Child, BufReader<ChildStdout>) {
+    let mut command = Command::new(server_binary());
+    command.env_clear().arg("serve").arg("--data").arg(data.path());
+    command.args(["--listen", "127.0.0.1:0", "--set", "assistant.kind=builtin"]).args(options);
+    let mut child =
+        command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().expect("the server's binary");
+    let out = BufReader::new(child.stdout.take().unwrap());
+    (child, out)
+}
+
+/// The next door that a server says it has opened.
+fn door(kind: &str, out: &mut impl BufRead) -> SocketAddr {
+    let mut line = String::new();
+    out.read_line(&mut line).unwrap();
+    let address = line.trim().strip_prefix(&format!("listening {kind} "));
+    address
+        .and_then(|address| address.parse().ok())
+        .unwrap_or_else(|| panic!("the server did not begin: {line:?}"))
 }
 
 impl Drop for Server {
@@ -134,9 +184,13 @@ pub struct Tap {
 
 impl Tap {
     pub fn start(server: &Server, options: &[&str]) -> Tap {
-        let to = server.address.to_string();
-        let mut child =
-            command(&[&["tap", "--listen", "127.0.0.1:0", "--to", &to], options].concat()).spawn().unwrap();
+        Tap::to(&server.address.to_string(), options)
+    }
+
+    pub fn to(server: &str, options: &[&str]) -> Tap {
+        let mut child = command(&[&["tap", "--listen", "127.0.0.1:0", "--to", server], options].concat())
+            .spawn()
+            .unwrap();
         let mut line = String::new();
         BufReader::new(child.stderr.take().unwrap()).read_line(&mut line).unwrap();
         let address =
