@@ -6,13 +6,13 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 /// This moment.
 #[must_use]
 pub fn now() -> Now {
-    Now { instant: Instant::now(), wall: wall() }
+    Now { instant: instant(), wall: wall() }
 }
 
-/// This moment, by the clock for spans alone.
+/// This moment, by the clock for spans alone: that of the runtime's timers, which a simulation moves.
 #[must_use]
 pub fn instant() -> Instant {
-    Instant::now()
+    tokio::time::Instant::now().into_std()
 }
 
 /// This moment, by the clock for people alone. A clock set before 1970 reads as 1970.

@@ -45,7 +45,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use upload::Uploads;
 
@@ -266,6 +266,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.output.drop_all_chunks();
             }
             Effect::Finish(last) => {
+                let urgent = self.output.take_urgent();
+                self.member.link.outbox.answer(|out| out.extend_from_slice(&urgent));
                 self.member.link.outbox.seal(&last);
                 (self.query, self.page) = (None, None);
                 self.is_finishing = true;
@@ -421,8 +423,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 /// not to pay for that with its connection.
 async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Page> {
     for pause in PAGE_PAUSES {
-        let (shared, link) = (shared.clone(), link.clone());
-        let read = spawn_blocking(move || page(&shared, &link, due)).await;
+        let (own, link) = (shared.clone(), link.clone());
+        let read = shared.reading.elsewhere(move || page(&own, &link, due)).await;
         if let Ok(Some(page)) = read {
             return Some(page);
         }

@@ -240,6 +240,18 @@ impl Hub {
         links.len()
     }
 
+    /// What all connections together have in memory.
+    #[must_use]
+    pub fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// The connections, and how many bytes wait for each.
+    #[must_use]
+    pub fn unsent(&self) -> Vec<(ConnId, usize)> {
+        self.directory().links.iter().map(|(id, link)| (*id, link.outbox.unsent())).collect()
+    }
+
     /// How many members of a chat are online.
     #[must_use]
     pub fn online(&self, chat: ChatId) -> u32 {

@@ -62,6 +62,12 @@ impl Budget {
         if self.has_room() { wanted } else { wanted.min(SMALL_PAGE_BYTES) }
     }
 
+    /// Bytes in all, now: of live messages, and of all else.
+    #[must_use]
+    pub fn used(&self) -> (usize, usize) {
+        (self.live.load(Ordering::Relaxed), self.own.load(Ordering::Relaxed))
+    }
+
     /// Whether there is memory for answers, pages, chunks and bodies.
     #[must_use]
     pub fn has_room(&self) -> bool {
@@ -367,8 +373,7 @@ mod tests {
     }
 
     fn counted(outbox: &Outbox) -> (usize, usize) {
-        let Budget { live, own } = &*outbox.budget;
-        (live.load(Ordering::Relaxed), own.load(Ordering::Relaxed))
+        outbox.budget.used()
     }
 
     /// What a task would write, and then has written.

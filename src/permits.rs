@@ -26,6 +26,12 @@ impl Permits {
         }
     }
 
+    /// How many more messages may be in flight, and bytes.
+    #[must_use]
+    pub fn left(&self) -> (usize, usize) {
+        (self.count.available_permits(), self.bytes.available_permits())
+    }
+
     /// Takes a permit if there is one.
     #[must_use]
     pub fn try_take(&self, cost: u32) -> bool {

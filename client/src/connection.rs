@@ -227,7 +227,7 @@ async fn greet(
 }
 
 /// WELCOME, once it is there whole.
-fn welcome(decoder: &mut Decoder, buffer: &mut BytesMut) -> Result<Option<Welcome>, Error> {
+pub(crate) fn welcome(decoder: &mut Decoder, buffer: &mut BytesMut) -> Result<Option<Welcome>, Error> {
     let mut input = &buffer[..];
     let event = decoder.next(&mut input).map_err(|error| Error::Disconnected(error.into()))?;
     let welcome = match event {

@@ -53,6 +53,8 @@
 //! `storage` keeps the place; `transfer` writes fetched media to files, `upload` sends them in chunks. `stream` is TCP, or
 //! with the feature `tls` TLS over it. Every bound is a constant in `limits`.
 //!
+//! `machine` (with the feature `sans-io`) is the steady client for a runtime of one's own.
+//!
 //! What is lacking: WebSocket. A steady client has a place in a chat from the first
 //! message that it sees, sends or is told of there: what was said in a chat that began while it was away is
 //! found with [`Client::chats`] and [`Client::history`].
@@ -64,6 +66,8 @@ mod error;
 mod event;
 mod kept;
 mod limits;
+#[cfg(feature = "sans-io")]
+mod machine;
 mod message;
 mod options;
 mod outgoing;
@@ -85,9 +89,13 @@ pub use error::{Anew, End, Error, Fault, Problem, Refusal, TlsProblem};
 pub use event::{Event, Gone, Member, Presence, Seen, Typing};
 pub use kept::{Change, Identity, Kept, Parcel, Place};
 pub use limits::*;
+#[cfg(feature = "sans-io")]
+pub use machine::{Act, Answered, Machine};
 pub use message::{Content, MediaRef, Message, Reply};
 pub use options::{Login, Options, Secret, Welcome};
 pub use outgoing::{Body, Outgoing, OutgoingFile, Target};
+#[cfg(feature = "sans-io")]
+pub use request::Answer;
 pub use request::{Chat, FetchReady, Found, Joined, Left, List, Page, Participant, Request, Room};
 pub use sniff::kind_of;
 pub use steady::{News, NewsFeed, Pace, Setup, State, Steady};

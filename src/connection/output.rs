@@ -35,6 +35,8 @@ const CHUNK_BYTES: usize = 256 * 1024;
 #[derive(Debug, Default)]
 pub(super) struct Output {
     urgent: Vec<u8>,
+    /// Some bytes of `urgent` were sent, and those that are left begin inside a frame.
+    is_inside_urgent: bool,
     /// Whether a PING is in `urgent` whose sending the session waits for.
     has_ping: bool,
     main: Queue,
@@ -78,6 +80,11 @@ impl Output {
     pub(super) fn urgent(&mut self, frames: &[u8], is_ping: bool) {
         self.urgent.extend_from_slice(frames);
         self.has_ping |= is_ping;
+    }
+
+    /// What is urgent, to be queued before the last frames instead. (What is half sent goes on where it is.)
+    pub(super) fn take_urgent(&mut self) -> Vec<u8> {
+        if self.is_inside_urgent { Vec::new() } else { std::mem::take(&mut self.urgent) }
     }
 
     pub(super) fn has_room(&self) -> bool {
@@ -148,7 +155,9 @@ impl Output {
         let mut slices = [IoSlice::new(&[]); SLICES];
         let mut n = 0;
         let mut skip = self.main_sent;
-        for segment in self.main.iter().take(SLICES) {
+        // What is urgent waits for the end of a segment: so no more of them are begun.
+        let count = if self.urgent.is_empty() { SLICES } else { 1 };
+        for segment in self.main.iter().take(count) {
             let bytes: &[u8] = match segment {
                 Segment::Owned(bytes) => bytes,
                 Segment::Shared(bytes) => bytes,
@@ -322,6 +331,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let written = Pin::new(&mut self.stream).poll_write(cx, &self.output.urgent);
         let n = std::task::ready!(written)?;
         self.output.urgent.drain(..n);
+        self.output.is_inside_urgent = !self.output.urgent.is_empty();
         if self.output.urgent.is_empty() {
             self.output.urgent = Vec::new();
             if std::mem::take(&mut self.output.has_ping) {

@@ -49,13 +49,29 @@ pub(super) struct Fetch {
 /// long, and where all processors are busy much longer.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// How long the last read took, of all connections.
+/// How long the last read took, of all connections, and who does those that may take long.
 #[derive(Debug, Default)]
 pub struct Reading {
     is_quick: AtomicBool,
+    on_tasks: bool,
 }
 
 impl Reading {
+    /// For a runtime of one thread, on which all happens in an order that can be had again: nothing is read on other
+    /// threads, but by tasks of their own.
+    #[must_use]
+    pub fn on_tasks() -> Self {
+        Reading { is_quick: AtomicBool::new(false), on_tasks: true }
+    }
+
+    /// Has something done that may wait for the disk.
+    pub(super) fn elsewhere<T: Send + 'static>(
+        &self,
+        job: impl FnOnce() -> T + Send + 'static,
+    ) -> JoinHandle<T> {
+        if self.on_tasks { tokio::spawn(async { job() }) } else { spawn_blocking(job) }
+    }
+
     fn time<T>(&self, read: impl FnOnce() -> T) -> T {
         let began = clock::instant();
         let done = read();
@@ -77,16 +93,17 @@ impl Answering {
     /// nothing of other reads.
     pub(super) fn begin(shared: &Arc<Shared>, budget: Arc<Budget>, query: Query) -> Self {
         if matches!(query.kind, QueryKind::Search { .. }) {
-            let shared = shared.clone();
-            return Answering::Elsewhere(spawn_blocking(move || answer(&shared, &budget, &query)));
+            let own = shared.clone();
+            let job = move || answer(&own, &budget, &query);
+            return Answering::Elsewhere(shared.reading.elsewhere(job));
         }
         if shared.reading.is_quick.load(Ordering::Relaxed) && shared.store.has_reader() {
             let answer = shared.reading.time(|| answer(shared, &budget, &query));
             return Answering::Done(Box::new(answer));
         }
-        let shared = shared.clone();
-        let job = move || shared.reading.time(|| answer(&shared, &budget, &query));
-        Answering::Elsewhere(spawn_blocking(job))
+        let own = shared.clone();
+        let job = move || own.reading.time(|| answer(&own, &budget, &query));
+        Answering::Elsewhere(shared.reading.elsewhere(job))
     }
 
     /// The answer, or what goes on.

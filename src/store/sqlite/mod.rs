@@ -130,15 +130,36 @@ impl SqliteStore {
     /// # Errors
     /// When there is no thread to be had, or the store was started before.
     pub fn start(&self, consumer: Arc<dyn Consumer>) -> io::Result<()> {
+        self.attend(consumer)?;
+        let desk = Arc::clone(&self.desk);
+        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || desk.run())?;
+        *self.state() = State::Running(thread);
+        Ok(())
+    }
+
+    /// As [`start`](Self::start), but without the thread: what is queued is carried out by whoever calls
+    /// [`turn`](Self::turn), and is lost with the close. For a simulation, which decides what happens when.
+    ///
+    /// # Errors
+    /// When the store was started before.
+    pub fn attend(&self, consumer: Arc<dyn Consumer>) -> io::Result<()> {
         let mut state = self.state();
         let State::Opened(writer) = std::mem::replace(&mut *state, State::Closed) else {
             return Err(io::Error::other("a store can be started only once"));
         };
         self.desk.open(*writer, consumer);
-        let desk = Arc::clone(&self.desk);
-        let thread = thread::Builder::new().name("store-writer".to_owned()).spawn(move || desk.run())?;
-        *state = State::Running(thread);
         Ok(())
+    }
+
+    /// Carries out what is queued, where no thread does.
+    pub fn turn(&self) {
+        self.desk.turn();
+    }
+
+    /// Whether something is queued.
+    #[must_use]
+    pub fn is_due(&self) -> bool {
+        self.desk.is_due()
     }
 
     /// Carries out what is queued, ends the writing thread and lets go of the consumer. What is only read
@@ -146,7 +167,7 @@ impl SqliteStore {
     pub fn close(&self) {
         self.desk.close();
         let state = std::mem::replace(&mut *self.state(), State::Closed);
-        let State::Running(thread) = state else { return };
+        let State::Running(thread) = state else { return self.desk.leave() };
         // The last owner may be the consumer itself, which the writing thread lets go of.
         if thread.thread().id() == thread::current().id() {
             return;

@@ -143,16 +143,31 @@ impl Desk {
     pub(super) fn run(&self) {
         let _guard = AbortOnPanic;
         while self.inbox.wait() {
-            if let Some(seat) = self.sit().as_mut() {
-                self.work(seat);
-                while seat.writer.index(self.inbox.is_empty()) {}
-            }
+            self.turn();
         }
+        self.leave();
+    }
+
+    /// Gives the seat up, and the consumer with it.
+    pub(super) fn leave(&self) {
         // Whoever consumes may own the store, which must not be dropped under the lock.
         let seat = self.sit().take();
         if let Some(seat) = seat {
             seat.writer.check_in();
         }
+    }
+
+    /// Carries out what waits, and then what can be done while nothing does.
+    pub(super) fn turn(&self) {
+        if let Some(seat) = self.sit().as_mut() {
+            self.work(seat);
+            while seat.writer.index(self.inbox.is_empty()) {}
+        }
+    }
+
+    /// Whether a turn would find something to do.
+    pub(super) fn is_due(&self) -> bool {
+        !self.inbox.is_empty()
     }
 
     pub(super) fn close(&self) {

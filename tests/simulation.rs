@@ -1,0 +1,151 @@
+//! Deterministic simulation: the real server's connections, sessions, hub, outboxes and store, and the client library's
+//! steady client, on one thread, over a network and a clock that a seed moves. `CONTRIBUTING.md` says how to run one
+//! seed again and what a failure shows.
+
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
+
+#[path = "simulation/device.rs"]
+mod device;
+#[path = "simulation/disk.rs"]
+mod disk;
+#[path = "simulation/faults.rs"]
+mod faults;
+#[path = "simulation/frames.rs"]
+mod frames;
+#[path = "simulation/page.rs"]
+mod page;
+#[path = "simulation/pipe.rs"]
+mod pipe;
+#[path = "simulation/plan.rs"]
+mod plan;
+#[path = "support/random.rs"]
+#[allow(dead_code, unreachable_pub, reason = "others need the rest")]
+mod random;
+#[path = "simulation/raw.rs"]
+mod raw;
+#[path = "simulation/run.rs"]
+mod run;
+#[path = "simulation/server.rs"]
+mod server;
+#[path = "simulation/steady.rs"]
+mod steady;
+#[path = "simulation/trace.rs"]
+mod trace;
+#[path = "simulation/truth.rs"]
+mod truth;
+#[path = "simulation/watch.rs"]
+mod watch;
+
+use plan::Plan;
+use run::Run;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+/// How many seeds are run, and from which on.
+const COUNT: (&str, u64) = ("CHATWIRE_SEEDS", 200);
+const FROM: (&str, u64) = ("CHATWIRE_SEED", 1);
+/// Seeds between two lines that say how many there were.
+const PROGRESS: u64 = 5_000;
+/// Set: every line of every run is printed.
+const LOUD: &str = "CHATWIRE_TRACE";
+
+struct Failure {
+    why: String,
+    trace: String,
+    step: usize,
+}
+
+/// Runs a plan; gives the number of its trace, and how often all was at rest.
+fn run(plan: &Plan, is_loud: bool) -> Result<(u64, usize), Failure> {
+    let runtime =
+        tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
+    let mut run = None;
+    let done = catch_unwind(AssertUnwindSafe(|| {
+        runtime.block_on(async { run.insert(Run::new(plan.clone(), is_loud)).go().await })
+    }));
+    let mut run = run.unwrap();
+    let why = match done {
+        Ok(Ok(())) => return Ok((run.trace.hash(), run.rests)),
+        Ok(Err(why)) => why,
+        Err(_) => "a panic".to_owned(),
+    };
+    for device in &mut run.devices {
+        let lines = device.link.as_mut().map(|link| std::mem::take(&mut link.watch.log));
+        lines.unwrap_or_default().into_iter().for_each(|line| run.trace.note(line));
+    }
+    let failure = Failure { why, trace: run.trace.last_lines(), step: run.step };
+    let _context = runtime.enter();
+    drop(run);
+    Err(failure)
+}
+
+/// The least that fails still.
+fn shrink(mut plan: Plan, mut failure: Failure) -> (Plan, Failure) {
+    plan.steps = plan.steps.min(failure.step);
+    'again: loop {
+        for smaller in plan.smaller() {
+            if let Err(why) = run(&smaller, false) {
+                (plan, failure) = (smaller, why);
+                continue 'again;
+            }
+        }
+        return (plan, failure);
+    }
+}
+
+fn number((name, default): (&str, u64)) -> u64 {
+    std::env::var(name).map_or(default, |value| value.parse().unwrap())
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "shown for who runs many")]
+fn whatever_happens_nothing_is_lost_or_doubled_or_left_waiting() {
+    let (from, count) = (number(FROM), number(COUNT));
+    let is_loud = std::env::var_os(LOUD).is_some();
+    let (next, rests) = (AtomicU64::new(from), AtomicU64::new(0));
+    let failures = Mutex::new(Vec::new());
+    let threads = std::thread::available_parallelism().map_or(1, usize::from);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                loop {
+                    let seed = next.fetch_add(1, Ordering::Relaxed);
+                    if seed >= from + count {
+                        return;
+                    }
+                    if seed > from && (seed - from).is_multiple_of(PROGRESS) {
+                        println!("{} seeds", seed - from);
+                    }
+                    match run(&Plan::of(seed), is_loud) {
+                        Ok((_, at_rest)) => drop(rests.fetch_add(at_rest as u64, Ordering::Relaxed)),
+                        Err(failure) => failures.lock().unwrap().push((seed, failure)),
+                    }
+                }
+            });
+        }
+    });
+    let mut failures = failures.into_inner().unwrap();
+    failures.sort_by_key(|(seed, _)| *seed);
+    println!("{count} seeds from {from} on: {} failed; {rests:?} times at rest", failures.len());
+    for (seed, failure) in &failures {
+        println!("seed {seed}, step {}: {}", failure.step, failure.why);
+    }
+    if let Some((seed, failure)) = failures.into_iter().next() {
+        let (plan, least) = shrink(Plan::of(seed), failure);
+        let Failure { why, trace, step } = least;
+        panic!(
+            "\nseed {seed}: {why}\nagain: {}={seed} {}=1 cargo test --test simulation\nthe least that fails: \
+             {plan:?}\nits last steps, up to {step}:\n{trace}",
+            FROM.0, COUNT.0
+        );
+    }
+}
+
+#[test]
+fn a_seed_leads_to_one_run() {
+    for seed in 1..=5 {
+        let once = run(&Plan::of(seed), false).map_err(|failure| failure.why);
+        assert_eq!(once, run(&Plan::of(seed), false).map_err(|failure| failure.why));
+    }
+}
