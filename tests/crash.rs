@@ -4,9 +4,11 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
 mod crowd;
+mod disk;
 mod support;
 
 use crowd::*;
+use disk::{Action, Disk, Rule, op};
 use support::*;
 
 /// Rounds of a run, unless the variable says otherwise.
@@ -39,6 +41,91 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_crashes() {
     }
     println!("{rounds} crashes: {:?}, {} comparisons, {folder:?}", crowd.totals(), crowd.compared);
     assert_eq!(crowd.totals().unanswered, 0);
+}
+
+const DATABASE: &str = "chatwire.db$";
+/// By so many answers the log is brought into the database.
+const FULL_LOG: u64 = 5000;
+
+/// Where a crash hurts most: a rule that ends the server at one of the next such calls, before it, behind it or in its
+/// middle.
+fn ends_at_a_change(random: &mut random::Random) -> Rule {
+    let (ops, path) = random.pick(&[
+        (op::WRITE, "chatwire.db-wal"),
+        (op::SYNC, "chatwire.db-wal"),
+        (op::WRITE | op::SYNC, DATABASE),
+        (op::SYNC, "data/media"),
+        (op::SYNC, "data/tmp"),
+        (op::SYNC | op::WRITE, "data/half"),
+        (op::RENAME | op::LINK, "data/"),
+        (op::UNLINK, "data/"),
+    ]);
+    let action = random.pick(&[Action::KillBefore, Action::KillAfter, Action::KillHalf]);
+    let action = if ops == op::WRITE || action != Action::KillHalf { action } else { Action::KillAfter };
+    let most = if path.contains("wal") { 150 } else { 12 };
+    Rule { ops, path, action, skip: random.number() % most, ..Rule::default() }
+}
+
+#[test]
+#[allow(clippy::print_stdout, reason = "what was done is for who runs it by hand")]
+fn nothing_is_lost_or_stored_twice_over_any_number_of_losses_of_power() {
+    let mut random = random::Random::new();
+    let (rounds, mut done) = (rounds(), 0);
+    while done < rounds {
+        let mut disk = Disk::recording();
+        let mut server = disk.server(&[]);
+        server.start_again();
+        let mut crowd = Crowd::new(&server);
+        let (mut losses, mut kept) = (0, disk::Kept::default());
+        for round in 1..=rounds.min(ROUNDS) {
+            let rule = (random.below(4) > 0).then(|| ends_at_a_change(&mut random));
+            // The log must be full before the database itself is written.
+            let is_far = rule.is_some_and(|rule| rule.path == DATABASE);
+            let enough = if is_far { FULL_LOG } else { random.number() % 300 };
+            crowd.load(&mut server, &mut random, |server, world| {
+                rule.inspect(|rule| disk.set(0, *rule));
+                world.wait_for(enough, server);
+                server.kill();
+            });
+            disk.clear(0);
+            disk.reads_log();
+            // Now and then only the process has ended, and what it has not synced may go later.
+            if random.below(3) > 0 {
+                let left = disk.lose_power(&mut random);
+                (losses, kept) = (losses + 1, kept + left);
+            }
+            disk.goes_on();
+            server.start_again();
+            let all = round.is_multiple_of(ALL_EVERY) || round == rounds;
+            crowd.check(&server, all);
+            check_folder(server.data(), all);
+            done += 1;
+        }
+        println!("{losses} losses of power, {kept:?}: {:?}, {} comparisons", crowd.totals(), crowd.compared);
+        server.terminate();
+        disk.reads_log();
+        disk.check_records();
+    }
+}
+
+#[test]
+fn the_first_messages_of_new_data_survive_a_loss_of_power() {
+    let mut disk = Disk::recording();
+    let mut server = disk.server(&[]);
+    server.start_again();
+    let mut peer = Peer::guest(&server);
+    let place = peer.say(To { chat: 1, ..To::default() }, "hi");
+    peer.body_to(To { nonce: 7, ..To::default() }, kind::FILE, b"a file");
+    let file = peer.expect_status(7);
+    server.kill();
+    disk.reads_log();
+    disk.lose_all_that_is_not_synced();
+    disk.goes_on();
+    server.start_again();
+    let mut peer = peer.again(&server);
+    assert_eq!(peer.history(History { chat: 1, ..History::default() }).1[0].from.at, place.at);
+    let (_, page) = peer.history(History { chat: file.chat, ..History::default() });
+    assert_eq!(peer.fetch(page[0].media().media).1, b"a file");
 }
 
 #[test]

@@ -105,11 +105,11 @@ impl Crowd {
         });
     }
 
-    /// As [`Crowd::load`]; the end is SIGKILL after `enough` answers and `then`.
+    /// As [`Crowd::load`]; the end is SIGKILL a moment after so many answers, if the server has not ended before.
     pub fn load_and_kill(&mut self, server: &mut Server, random: &mut Random, enough: u64) {
         let spins = random.below(60_000);
         self.load(server, random, |server, world| {
-            world.wait_for(enough);
+            world.wait_for(enough, server);
             for _ in 0..spins {
                 std::hint::spin_loop();
             }
@@ -131,12 +131,12 @@ impl Crowd {
 }
 
 impl World {
-    /// Waits until so many more answers have come.
-    pub fn wait_for(&self, answers: u64) {
+    /// Waits until so many more answers have come, or the server is gone.
+    pub fn wait_for(&self, answers: u64, server: &mut Server) {
         let enough = self.answered.load(Ordering::Relaxed) + answers;
         until("enough is answered", || {
             std::thread::yield_now();
-            self.answered.load(Ordering::Relaxed) >= enough
+            self.answered.load(Ordering::Relaxed) >= enough || !server.is_running()
         });
     }
 }

@@ -13,7 +13,10 @@ use tempfile::TempDir;
 
 /// A server, killed when it is dropped. A test whose server panicked, or logged an error, has failed.
 pub struct Server {
-    data: TempDir,
+    data: PathBuf,
+    /// The data folder, unless it is somebody else's.
+    folder: Option<TempDir>,
+    env: Vec<(&'static str, PathBuf)>,
     set: Vec<String>,
     /// The file of settings, and its folder.
     file: Option<TempDir>,
@@ -77,10 +80,18 @@ impl Server {
         let quiet = ["--set".to_string(), "assistant.kind=none".to_string()];
         let set = set.iter().flat_map(|(key, value)| ["--set".to_string(), format!("{key}={value}")]);
         let set = quiet.into_iter().chain(set).collect();
-        let data = tempfile::tempdir().expect("a folder");
-        let log = String::new();
-        let (file, descriptors, running) = (None, None, None);
-        Server { data, set, file, descriptors, running, log, may_err: false, keeps_data: false }
+        let folder = tempfile::tempdir().expect("a folder");
+        let (data, folder, env) = (folder.path().to_owned(), Some(folder), Vec::new());
+        let (file, descriptors, running, log) = (None, None, None, String::new());
+        let (may_err, keeps_data) = (false, false);
+        Server { data, folder, env, set, file, descriptors, running, log, may_err, keeps_data }
+    }
+
+    /// On a folder that is somebody else's, which need not exist, with variables; not yet started.
+    pub fn on(data: PathBuf, env: Vec<(&'static str, PathBuf)>, set: &[(&str, &str)]) -> Server {
+        let mut server = Server::of(set);
+        (server.data, server.folder, server.env) = (data, None, env);
+        server
     }
 
     /// If the test fails, its data stays, and where is printed.
@@ -94,7 +105,7 @@ impl Server {
     }
 
     pub fn data(&self) -> &Path {
-        self.data.path()
+        &self.data
     }
 
     pub fn address(&self) -> SocketAddr {
@@ -134,7 +145,8 @@ impl Server {
                 shell
             }
         };
-        command.env_clear().env("RUST_BACKTRACE", "1").arg("serve").arg("--data").arg(self.data.path());
+        command.env_clear().env("RUST_BACKTRACE", "1").arg("serve").arg("--data").arg(&self.data);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
         if let Some(file) = self.settings() {
             command.arg("--config").arg(file);
         }
@@ -146,7 +158,7 @@ impl Server {
     /// A command of the operator's on the same folder, such as `user list`: whether it succeeded, and what it said.
     pub fn operator(&self, arguments: &str, input: &str) -> (bool, String) {
         let mut command = Command::new(env!("CARGO_BIN_EXE_chatwire"));
-        command.env_clear().args(arguments.split(' ')).arg("--data").arg(self.data.path());
+        command.env_clear().args(arguments.split(' ')).arg("--data").arg(&self.data);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server's binary");
         let mut stdin = child.stdin.take().expect("its stdin");
@@ -213,6 +225,11 @@ impl Server {
         // It may have ended by itself; then the log says why.
         let _ = running.child.kill();
         self.ended(running);
+    }
+
+    /// Whether it has not ended by itself.
+    pub fn is_running(&mut self) -> bool {
+        self.running.as_mut().is_some_and(|running| running.child.try_wait().expect("its state").is_none())
     }
 
     /// SIGTERM, without waiting for what comes of it.
@@ -287,9 +304,9 @@ impl Drop for Server {
         self.kill();
         if std::thread::panicking() {
             eprintln!("--- the server's log\n{}---", self.log);
-            if self.keeps_data {
-                self.data.disable_cleanup(true);
-                eprintln!("its data is kept in {}", self.data.path().display());
+            if let Some(folder) = self.folder.as_mut().filter(|_| self.keeps_data) {
+                folder.disable_cleanup(true);
+                eprintln!("its data is kept in {}", self.data.display());
             }
             return;
         }

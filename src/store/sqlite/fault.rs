@@ -4,7 +4,10 @@ use crate::error::Refusal;
 use crate::store::storage_full;
 use chatwire_codec::Code;
 use rusqlite::ErrorCode;
-use rusqlite::ffi::{SQLITE_CONSTRAINT_UNIQUE, SQLITE_IOERR_SHMSIZE};
+use rusqlite::ffi::{
+    SQLITE_CONSTRAINT_UNIQUE, SQLITE_IOERR_DIR_FSYNC, SQLITE_IOERR_FSYNC, SQLITE_IOERR_SHMLOCK,
+    SQLITE_IOERR_SHMMAP, SQLITE_IOERR_SHMOPEN, SQLITE_IOERR_SHMSIZE,
+};
 
 pub(super) type Done<T> = Result<T, Fault>;
 
@@ -58,6 +61,25 @@ pub(super) fn told(error: &rusqlite::Error) -> String {
         ""
     };
     format!("{error}{advice}")
+}
+
+/// Ends the process if a failed COMMIT may have stored what it was to store: all of it was written to the log, but the
+/// disk, or the log's index, failed behind that. A crash would bring it back, so "nothing was stored" could be a lie, and
+/// "stored" too; and the system reports a failed sync once and then says that all is well. At the next start the log is
+/// what it is (`open::recover`), and clients send what was not answered again.
+pub(super) fn end_if_in_doubt(error: &rusqlite::Error) {
+    let in_doubt = [
+        SQLITE_IOERR_FSYNC,
+        SQLITE_IOERR_DIR_FSYNC,
+        SQLITE_IOERR_SHMOPEN,
+        SQLITE_IOERR_SHMSIZE,
+        SQLITE_IOERR_SHMMAP,
+        SQLITE_IOERR_SHMLOCK,
+    ];
+    if extended(error).is_some_and(|code| in_doubt.contains(&code)) {
+        log::error!("store: nobody can know what of the last changes the disk has: {error}; the server ends");
+        std::process::abort();
+    }
 }
 
 /// Whether a row was refused because a unique index has it already.

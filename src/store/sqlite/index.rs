@@ -6,6 +6,7 @@
 //! both say the same. It does not wait for the disk, since what is lost of it is only done again.
 
 use super::chat::{self, MAX_SEQ, id_at, message_id, seq_of, sql};
+use super::fault;
 use super::writer::Writer;
 use crate::id::{ChatId, Seq};
 use rusqlite::types::ToSqlOutput;
@@ -127,7 +128,7 @@ impl Writer {
             }
             whole.push(chat);
         }
-        self.db.prepare_cached("COMMIT")?.execute([])?;
+        self.db.prepare_cached("COMMIT")?.execute([]).inspect_err(fault::end_if_in_doubt)?;
         for chat in whole {
             self.backlog.chats.remove(&chat);
         }

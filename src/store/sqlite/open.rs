@@ -38,7 +38,7 @@ const WRITER_CACHE: i64 = -16_384;
 /// The same for each reader.
 const READER_CACHE: i64 = -2_048;
 /// Pages in the log before it is copied into the database: 16 MiB, so that its two extra syncs are rare.
-const CHECKPOINT_PAGES: i64 = 4_096;
+const CHECKPOINT_PAGES: i32 = 4_096;
 /// Bytes that the log's file is cut back to after a burst.
 const LOG_BYTES: i64 = 64 << 20;
 /// Epochs are numbers on the wire that some clients hold in a double.
@@ -146,12 +146,25 @@ pub(super) fn is_locked(data: &Path) -> Result<bool, OpenError> {
     }
 }
 
-/// Makes a folder that only the server's own user may look into. One that is there stays as it is.
+/// Makes a folder that only the server's own user may look into, and whose name lasts. One that is there stays as it
+/// is.
 fn make_private(folder: &Path) -> io::Result<()> {
+    let folder = std::path::absolute(folder)?;
+    let missing = folder.ancestors().take_while(|folder| !folder.exists()).count();
     let mut builder = fs::DirBuilder::new();
     #[cfg(unix)]
     std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.recursive(true).create(folder)
+    builder.recursive(true).create(&folder)?;
+    // The folder's own name too where it was there before: who made it may have crashed.
+    for parent in folder.ancestors().skip(1).take(missing.max(1)) {
+        match File::open(parent) {
+            Ok(parent) => parent.sync_all()?,
+            // Somebody else made the folder then.
+            Err(e) if e.kind() == io::ErrorKind::PermissionDenied => {}
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(())
 }
 
 /// The connection that writes, on a database of the newest version; and the media whose files may go.
@@ -322,8 +335,29 @@ fn set_up_writer(db: &Connection, durability: Durability) -> rusqlite::Result<()
     };
     db.pragma_update_and_check(None, "journal_mode", "wal", |_| Ok(()))?;
     db.pragma_update(None, "synchronous", synchronous)?;
-    db.pragma_update_and_check(None, "wal_autocheckpoint", CHECKPOINT_PAGES, |_| Ok(()))?;
+    // SQLite's own would say nothing of a sync that failed.
+    db.wal_hook(Some(|log, pages| {
+        if pages >= CHECKPOINT_PAGES
+            && let Err(error) = log.checkpoint()
+        {
+            fault::end_if_in_doubt(&error);
+        }
+        Ok(())
+    }));
     db.pragma_update_and_check(None, "journal_size_limit", LOG_BYTES, |_| Ok(()))
+}
+
+/// Brings all that the last run has left in the log into the database, and both to the disk. What is read from now on
+/// may be told, so it must be durable; but a log that was written and not synced, since the process ended in between or
+/// the disk failed, looks as if it were, and what came behind a hole in it would be lost with the power.
+fn recover(db: &Connection) -> rusqlite::Result<()> {
+    let is_busy: bool = db.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get(0))?;
+    if is_busy {
+        let busy = rusqlite::ffi::Error::new(rusqlite::ffi::SQLITE_BUSY);
+        let why = "another program has read in it for too long; end that one, and start again";
+        return Err(rusqlite::Error::SqliteFailure(busy, Some(why.to_owned())));
+    }
+    Ok(())
 }
 
 /// Each step in a transaction of its own, with the version that it leads to. Nothing is written before the version is
@@ -331,6 +365,7 @@ fn set_up_writer(db: &Connection, durability: Durability) -> rusqlite::Result<()
 fn migrate(db: &mut Connection, path: &Path, durability: Durability) -> Result<(), OpenError> {
     let found = found_version(db, path)?;
     set_up_writer(db, durability).map_err(sqlite(path))?;
+    recover(db).map_err(sqlite(path))?;
     let done = usize::try_from(found).unwrap_or(VERSION);
     for (step, sql) in STEPS.iter().enumerate().skip(done - 1) {
         carry_out(db, sql, step + 2).map_err(sqlite(path))?;

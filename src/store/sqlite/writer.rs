@@ -192,6 +192,7 @@ impl Writer {
             }
         }
         if let Err(error) = self.execute("COMMIT") {
+            fault::end_if_in_doubt(&error);
             return Err(self.failed(&error));
         }
         if batch.first_write.is_some() {
