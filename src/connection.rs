@@ -12,6 +12,7 @@ mod login;
 mod output;
 mod queries;
 mod serve;
+mod turn;
 mod upload;
 
 use crate::auth::Auth;
@@ -26,6 +27,7 @@ use crate::quota::Quota;
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
+use crate::turns::Turns;
 use crate::uploads;
 use crate::warden::Warden;
 use body::{Body, Room};
@@ -47,6 +49,7 @@ use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
+use turn::Pace;
 use upload::Uploads;
 
 /// Bytes of text of one page for a connection that is behind.
@@ -68,6 +71,8 @@ pub struct Shared {
     pub uploads: Arc<uploads::Uploads>,
     /// Messages in flight.
     pub permits: Permits,
+    /// Turns of those that have much to do.
+    pub turns: Arc<Turns>,
     /// Who knows whether a password is right.
     pub auth: Arc<Auth>,
     /// Who knows whom not to let in.
@@ -117,6 +122,7 @@ struct Connection<S> {
     hold: Option<Box<Hold>>,
     /// A message that waits for a permit.
     blocked: Option<Box<Blocked>>,
+    pace: Pace,
     proof: Option<Proof>,
     query: Option<Answering>,
     page: Option<JoinHandle<Option<Page>>>,
@@ -158,6 +164,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             uploads: None,
             hold: None,
             blocked: None,
+            pace: Pace::default(),
             proof: None,
             query: None,
             page: None,
@@ -171,6 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Moves all that can be moved; ready when the connection is over.
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         let now = clock::now();
+        self.pace.begin();
         loop {
             self.take_notices(cx, now.instant);
             let mut moved = self.poll_jobs(cx, now);
@@ -186,6 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 return Poll::Ready(());
             }
             if !moved {
+                self.pause(cx, now.instant);
                 self.session.rest();
                 return Poll::Pending;
             }
@@ -209,8 +218,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && self.blocked.is_none()
             && self.body.as_ref().is_none_or(|body| body.has_room())
             && self.uploads.as_ref().is_none_or(|uploads| uploads.has_room())
-            && self.output.has_room()
-            && !self.member.link.outbox.is_full()
+            && self.pace.has_left()
+            && !self.is_not_taken()
+    }
+
+    /// Whether the client leaves too much of what it was sent where it is.
+    fn is_not_taken(&self) -> bool {
+        !self.output.has_room() || self.member.link.outbox.is_full()
     }
 
     fn perform_effects(&mut self) -> bool {
@@ -311,7 +325,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     fn poll_jobs(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved =
             self.poll_permit(cx) | self.poll_query(cx, now.instant) | self.poll_page(cx, now.instant);
-        moved |= self.poll_proof(cx, now.instant) | self.poll_uploads(cx, now.instant);
+        moved |= self.poll_proof(cx, now.instant) | self.poll_uploads(cx, now.instant) | self.poll_turn(cx);
         if let Some(body) = &mut self.body
             && let Poll::Ready(result) = body.poll(cx)
         {

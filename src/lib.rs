@@ -23,5 +23,6 @@ pub mod server;
 pub mod session;
 pub mod store;
 pub mod tls;
+pub mod turns;
 pub mod uploads;
 pub mod warden;

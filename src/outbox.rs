@@ -3,36 +3,32 @@
 //! It has no thread and no socket. Whoever has something for a connection leaves it here and wakes its task;
 //! the task takes all that waits at once. Live messages are refused when it is full: their chat then turns
 //! `Behind` for this connection (see [`crate::hub`]), and the disk is the queue. Answers are always taken,
-//! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent; and
-//! when all connections together have [`OWN_BYTES_IN_ALL`], nobody is who has any.
+//! because a connection that has [`STOP_READING_AT`] bytes of them is not read from until they are sent.
+//!
+//! What all connections together have in memory is bounded by [`Budget`].
 
 mod behind;
+mod budget;
 mod events;
 mod queue;
 
 use crate::delivery::Segment;
 use crate::session::Notice;
 use behind::Behind;
+pub use budget::{BYTES_IN_ALL, Budget, Held, SMALL_PAGE_BYTES};
 use bytes::Bytes;
 pub use events::EventKey;
 use events::Waiting;
 pub use queue::Queue;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
 /// Bytes of unsent live messages that one connection may have.
 pub const LIVE_BYTES: usize = 256 * 1024;
-/// Bytes of unsent live messages that all connections may have together; shared ones count for each.
-pub const LIVE_BYTES_IN_ALL: usize = 512 * 1024 * 1024;
-/// Bytes of memory that all connections may have together in answers, pages, chunks and bodies.
-pub const OWN_BYTES_IN_ALL: usize = 512 * 1024 * 1024;
 /// With so many unsent bytes a connection is not read from.
 pub const STOP_READING_AT: usize = 1024 * 1024;
 /// Below so many unsent bytes a connection that is behind gets its next page.
 pub const FEED_BELOW: usize = 64 * 1024;
-/// What a page holds where memory is short, in bytes of text.
-pub const SMALL_PAGE_BYTES: usize = 16 * 1024;
 /// Up to so many bytes are copied behind what already waits; more are shared.
 const COPY_UP_TO: usize = 2 * 1024;
 /// A piece that others are copied behind grows no further than this.
@@ -47,68 +43,6 @@ pub struct Taken {
     pub answered: u32,
 }
 
-/// What all connections together have in memory.
-#[derive(Debug, Default)]
-pub struct Budget {
-    live: AtomicUsize,
-    own: AtomicUsize,
-}
-
-impl Budget {
-    /// Bytes of text that a page may hold now: `wanted`, or few where memory is short. Who has nothing unsent
-    /// gets a page also then, so it must be small.
-    #[must_use]
-    pub fn page_bytes(&self, wanted: usize) -> usize {
-        if self.has_room() { wanted } else { wanted.min(SMALL_PAGE_BYTES) }
-    }
-
-    /// Bytes in all, now: of live messages, and of all else.
-    #[must_use]
-    pub fn used(&self) -> (usize, usize) {
-        (self.live.load(Ordering::Relaxed), self.own.load(Ordering::Relaxed))
-    }
-
-    /// Whether there is memory for answers, pages, chunks and bodies.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.own.load(Ordering::Relaxed) < OWN_BYTES_IN_ALL
-    }
-}
-
-/// Memory of a connection that is not in its outbox, in the budget for as long as this lives.
-#[derive(Debug)]
-pub struct Held {
-    budget: Arc<Budget>,
-    bytes: usize,
-}
-
-impl Held {
-    /// None yet.
-    #[must_use]
-    pub fn new(budget: &Arc<Budget>) -> Self {
-        Held { budget: budget.clone(), bytes: 0 }
-    }
-
-    /// It is so many bytes now.
-    pub fn set(&mut self, bytes: usize) {
-        self.budget.own.fetch_add(bytes, Ordering::Relaxed);
-        self.budget.own.fetch_sub(self.bytes, Ordering::Relaxed);
-        self.bytes = bytes;
-    }
-
-    /// Whether there is memory for more.
-    #[must_use]
-    pub fn has_room(&self) -> bool {
-        self.budget.has_room()
-    }
-}
-
-impl Drop for Held {
-    fn drop(&mut self) {
-        self.set(0);
-    }
-}
-
 /// The queue. See the module.
 #[derive(Debug)]
 pub struct Outbox {
@@ -121,8 +55,7 @@ struct Inner {
     queue: Queue,
     /// Bytes pushed and not yet written to the socket.
     unsent: usize,
-    /// How many of them count as live in the budget; of the rest, those in memory count as its own.
-    live: usize,
+    /// How many of them are nobody else's, and in memory.
     own: usize,
     /// Nothing is taken any more: the last frame is in.
     is_sealed: bool,
@@ -174,7 +107,7 @@ impl Outbox {
     pub fn segments(&self, segments: impl IntoIterator<Item = Segment>) {
         self.with(|inner| {
             for segment in segments {
-                inner.push_own(&self.budget, segment);
+                inner.push(&self.budget, segment);
             }
         });
     }
@@ -189,7 +122,7 @@ impl Outbox {
             if bytes.len() <= COPY_UP_TO {
                 inner.copy(&self.budget, bytes);
             } else {
-                inner.push_live(&self.budget, Segment::Shared(bytes.clone()));
+                inner.push(&self.budget, Segment::Shared(bytes.clone()));
             }
             true
         })
@@ -213,7 +146,7 @@ impl Outbox {
                 match segment {
                     Segment::Owned(piece) if bytes <= COPY_UP_TO => inner.copy(&self.budget, &piece),
                     Segment::Shared(piece) if bytes <= COPY_UP_TO => inner.copy(&self.budget, &piece),
-                    segment => inner.push_live(&self.budget, segment),
+                    segment => inner.push(&self.budget, segment),
                 }
             }
             true
@@ -228,8 +161,8 @@ impl Outbox {
     /// Whether the connection has so much unsent that nothing more may be asked for.
     #[must_use]
     pub fn is_full(&self) -> bool {
-        let unsent = self.lock().unsent;
-        unsent >= STOP_READING_AT || (unsent > 0 && !self.budget.has_room())
+        let inner = self.lock();
+        inner.unsent >= STOP_READING_AT || inner.own > self.budget.share()
     }
 
     /// Takes the notices, and has `cx` woken by the next change.
@@ -299,9 +232,8 @@ impl Outbox {
 
 impl Inner {
     fn has_room(&self, budget: &Budget, n: usize) -> bool {
-        !self.is_sealed
-            && self.unsent + n <= LIVE_BYTES
-            && budget.live.load(Ordering::Relaxed) + n <= LIVE_BYTES_IN_ALL
+        let unsent = self.unsent + n;
+        !self.is_sealed && unsent <= LIVE_BYTES && (self.unsent == 0 || unsent <= budget.share())
     }
 
     /// Writes behind the last piece if that is this connection's own and small, else into a new one.
@@ -321,43 +253,33 @@ impl Inner {
         }
         self.unsent += n;
         self.own += n;
-        budget.own.fetch_add(n, Ordering::Relaxed);
+        budget.add(n);
     }
 
     fn copy(&mut self, budget: &Budget, bytes: &[u8]) {
         self.write(budget, |tail| tail.extend_from_slice(bytes));
     }
 
-    fn push_own(&mut self, budget: &Budget, segment: Segment) {
-        // What is still in its file is no memory.
-        if !self.is_sealed && !matches!(segment, Segment::File(_)) {
-            self.own += segment.len();
-            budget.own.fetch_add(segment.len(), Ordering::Relaxed);
+    fn push(&mut self, budget: &Budget, segment: Segment) {
+        if self.is_sealed || segment.is_empty() {
+            return;
         }
-        self.push(segment);
-    }
-
-    fn push_live(&mut self, budget: &Budget, segment: Segment) {
-        if !self.is_sealed {
-            self.live += segment.len();
-            budget.live.fetch_add(segment.len(), Ordering::Relaxed);
+        // What is shared is counted where it was made, and what is still in its file is no memory.
+        if let Segment::Owned(bytes) = &segment {
+            self.own += bytes.len();
+            budget.add(bytes.len());
         }
-        self.push(segment);
-    }
-
-    fn push(&mut self, segment: Segment) {
-        if !self.is_sealed && !segment.is_empty() {
-            self.unsent += segment.len();
-            self.queue.push_back(segment);
-        }
+        self.unsent += segment.len();
+        self.queue.push_back(segment);
     }
 
     /// Counts at most `unsent` bytes in the budget.
     fn count(&mut self, budget: &Budget, unsent: usize) {
-        let (live, own) = (self.live.min(unsent), self.own.min(unsent));
-        budget.live.fetch_sub(self.live - live, Ordering::Relaxed);
-        budget.own.fetch_sub(self.own - own, Ordering::Relaxed);
-        (self.live, self.own) = (live, own);
+        let own = self.own.min(unsent);
+        if own < self.own {
+            budget.remove(self.own - own);
+            self.own = own;
+        }
     }
 }
 
@@ -366,13 +288,14 @@ mod tests {
     use super::*;
     use crate::delivery::FilePart;
     use crate::id::ChatId;
+    use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Waker;
 
     fn outbox() -> Outbox {
         Outbox::new(Arc::default())
     }
 
-    fn counted(outbox: &Outbox) -> (usize, usize) {
+    fn counted(outbox: &Outbox) -> usize {
         outbox.budget.used()
     }
 
@@ -403,7 +326,7 @@ mod tests {
         assert_eq!(outbox.poll(&Context::from_waker(Waker::noop())).answered, 2);
         let expected = [&b"one two three "[..], &vec![b'x'; COPY_UP_TO + 1], b" four"].concat();
         assert_eq!(drain(&outbox), expected);
-        assert_eq!(counted(&outbox), (0, 0));
+        assert_eq!(counted(&outbox), 0);
     }
 
     #[test]
@@ -413,7 +336,7 @@ mod tests {
         assert!(outbox.live(&half) && outbox.live(&half));
         assert!(!outbox.live(&Bytes::from_static(b"x")));
         outbox.answer(|out| out.push(b'x'));
-        assert_eq!((outbox.unsent(), counted(&outbox)), (LIVE_BYTES + 1, (LIVE_BYTES, 1)));
+        assert_eq!((outbox.unsent(), counted(&outbox)), (LIVE_BYTES + 1, 1));
         drain(&outbox);
         assert!(outbox.live(&half));
     }
@@ -432,14 +355,17 @@ mod tests {
     #[test]
     fn a_connection_that_ends_gives_back_what_was_counted_for_it() {
         let outbox = outbox();
-        assert!(outbox.live(&Bytes::from(vec![0; 5000])));
+        let run = outbox.budget.shared(vec![0; 5000]);
+        assert!(outbox.live(&run));
         outbox.answer(|out| out.extend_from_slice(&[0; 300]));
         let media = crate::id::MediaId([0; 32]);
         let part = FilePart { media, head: Vec::new(), instead: Vec::new(), offset: 0, end: 1 << 20 };
         outbox.segments([Segment::File(Box::new(part))]);
-        assert_eq!(counted(&outbox), (5000, 300), "a file is no memory");
+        assert_eq!(counted(&outbox), 5300, "a file is no memory");
         outbox.close();
-        assert_eq!((outbox.unsent(), counted(&outbox)), (0, (0, 0)));
+        assert_eq!((outbox.unsent(), counted(&outbox)), (0, 5000), "it is somebody else's too");
+        drop(run);
+        assert_eq!(counted(&outbox), 0);
     }
 
     #[test]
@@ -450,10 +376,12 @@ mod tests {
         [&waiting, &idle].into_iter().for_each(|outbox| outbox.add_behind(ChatId(1)));
         let mut held = Held::new(&budget);
         assert!(!waiting.is_full() && budget.page_bytes(1 << 20) == 1 << 20);
-        held.set(OWN_BYTES_IN_ALL);
+        held.set(BYTES_IN_ALL);
         assert!(waiting.is_full() && !idle.is_full());
         assert_eq!((waiting.next_behind(), idle.next_behind()), (None, Some(ChatId(1))));
         assert_eq!(budget.page_bytes(1 << 20), SMALL_PAGE_BYTES);
+        let message = Bytes::from_static(b"x");
+        assert_eq!((waiting.live(&message), idle.live(&message)), (false, true));
         drop(held);
         assert!(!waiting.is_full());
     }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio::sync::Semaphore;
 
 /// Bytes of messages in flight, of all connections.
-const BYTES_IN_FLIGHT: usize = 64 * 1024 * 1024;
+const BYTES_IN_FLIGHT: usize = 16 * 1024 * 1024;
 
 /// Both bounds.
 #[derive(Clone, Debug)]

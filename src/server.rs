@@ -21,6 +21,7 @@ use crate::store::Store;
 use crate::store::media::MediaStore;
 use crate::store::sqlite::{OpenError, Options, SqliteStore};
 use crate::tls;
+use crate::turns::Turns;
 use crate::uploads::Uploads;
 use crate::warden::Warden;
 use chatwire_codec::Limits;
@@ -213,6 +214,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         quota,
         uploads,
         permits,
+        turns: Arc::new(Turns::new(clock::instant())),
         rules: RwLock::new(Arc::new(reload::rules(config))),
         reading: Reading::default(),
         limits: Limits { max_text: config.limits.text_bytes, max_media: config.limits.media_bytes },

@@ -75,7 +75,10 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
             "pages that are on the disk alone: what was written last is in memory, all of it if that is large",
         ),
         Mode::Abuse => (
-            format!("texts one at a time, alone and beside {connections} hostile connections of 8 kinds"),
+            format!(
+                "texts one at a time, alone and beside {connections} hostile connections of {} kinds",
+                abuse::KINDS.len()
+            ),
             "hostile connections from elsewhere: the processors that these take are the server's too",
         ),
         Mode::Catchup => (

@@ -5,6 +5,7 @@
 
 use super::Connection;
 use crate::id::Now;
+use crate::outbox::Held;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Event, Frame, HEADER_LEN, Payload};
 use std::cell::RefCell;
@@ -14,6 +15,8 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Bytes that are read at once.
 const READ_BYTES: usize = 64 * 1024;
+/// Bytes that are read at first: what cannot be used at once has to be kept.
+const FIRST_BYTES: usize = 4 * 1024;
 /// The largest frame of a JOIN that is looked for behind HELLO.
 const FIRST_JOIN_BYTES: usize = 1024;
 /// A rest of up to so many bytes is copied before what is read next, so that it need not be kept.
@@ -32,14 +35,18 @@ pub(super) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
 #[derive(Debug)]
 pub(super) struct Input {
     rest: Vec<u8>,
+    /// A large one is in the budget of all connections.
+    held: Option<Box<Held>>,
     /// Whether the decoder needs more than `rest` to go on.
     is_hungry: bool,
+    /// Whether more was there than was read last.
+    is_full: bool,
     is_over: bool,
 }
 
 impl Default for Input {
     fn default() -> Self {
-        Input { rest: Vec::new(), is_hungry: true, is_over: false }
+        Input { rest: Vec::new(), held: None, is_hungry: true, is_full: false, is_over: false }
     }
 }
 
@@ -47,11 +54,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads and uses as much as the session wants.
     pub(super) fn poll_input(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved = false;
+        self.input.is_full = self.body.is_some() || self.uploads.is_some();
         while self.may_read() {
             if !self.input.is_hungry {
                 let rest = std::mem::take(&mut self.input.rest);
                 let used = self.feed(&rest, now);
-                self.keep(rest, used);
+                self.keep(rest, used, now);
             } else if self.input.is_over {
                 self.session.handle_eof();
                 self.perform_effects();
@@ -68,7 +76,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         with_scratch(|scratch| {
             let kept = if self.input.rest.len() <= PREFIX_BYTES { self.input.rest.len() } else { 0 };
             scratch[..kept].copy_from_slice(&self.input.rest[..kept]);
-            let mut buf = ReadBuf::new(&mut scratch[kept..]);
+            let end = if self.input.is_full { scratch.len() } else { kept + FIRST_BYTES };
+            let mut buf = ReadBuf::new(&mut scratch[kept..end]);
             let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Pending => return false,
                 Poll::Ready(Ok(())) => buf.filled().len(),
@@ -82,26 +91,40 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.input.is_over = true;
                 return true;
             }
+            self.input.is_full |= kept + n == end;
             self.session.handle_read(now.instant, n);
             let mut rest = std::mem::take(&mut self.input.rest);
             if kept == rest.len() {
                 let used = self.feed(&scratch[..kept + n], now);
                 rest.clear();
                 rest.extend_from_slice(&scratch[used..kept + n]);
-                self.keep(rest, 0);
+                self.keep(rest, 0, now);
             } else {
                 rest.extend_from_slice(&scratch[..n]);
                 let used = self.feed(&rest, now);
-                self.keep(rest, used);
+                self.keep(rest, used, now);
             }
             true
         })
     }
 
     /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
-    fn keep(&mut self, mut rest: Vec<u8>, used: usize) {
+    fn keep(&mut self, mut rest: Vec<u8>, used: usize, now: Now) {
         rest.drain(..used);
-        self.input.rest = if rest.is_empty() { Vec::new() } else { rest };
+        if rest.is_empty() {
+            (self.input.rest, self.input.held) = (Vec::new(), None);
+            return;
+        }
+        if rest.capacity() > PREFIX_BYTES {
+            let budget = self.member.link.outbox.budget();
+            let held = self.input.held.get_or_insert_with(|| Box::new(Held::new(budget)));
+            held.set(rest.capacity());
+            if self.input.is_hungry && !held.has_room() {
+                self.session.handle_no_room(now.instant);
+                self.perform_effects();
+            }
+        }
+        self.input.rest = rest;
     }
 
     /// Hands in a JOIN that has come with HELLO, if it is whole.
@@ -131,6 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 }
                 Ok(Some(Event::Frame(Frame::Chunk(chunk)))) => {
                     ended = true;
+                    self.pace.spend(None);
                     if let Some(ticket) = self.session.handle_chunk(now, &chunk)
                         && let Some(uploads) = &mut self.uploads
                     {
@@ -139,6 +163,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     self.perform_effects();
                 }
                 Ok(Some(event)) => {
+                    self.pace.spend(match &event {
+                        Event::Frame(frame) => Some(frame),
+                        _ => None,
+                    });
                     ended |= !matches!(event, Event::BodyStart { .. } | Event::Skipped { .. });
                     self.session.handle_event(now, event);
                     if self.session.is_logging_in() {

@@ -266,7 +266,7 @@ impl Pieces {
             let has_room = self.waiting.last().is_some_and(|piece| piece.len() < PIECE_BYTES);
             if !has_room {
                 let piece = self.spare.pop();
-                self.waiting.push(piece.unwrap_or_else(|| Vec::with_capacity(PIECE_BYTES)));
+                self.waiting.push(piece.unwrap_or_default());
             }
             let Some(piece) = self.waiting.last_mut() else { return };
             let (now, later) = bytes.split_at(bytes.len().min(PIECE_BYTES - piece.len()));
@@ -303,7 +303,7 @@ impl Pieces {
             })
             .collect();
         pieces.iter_mut().for_each(Vec::clear);
-        self.spare = pieces;
+        self.spare = if self.held.has_room() { pieces } else { Vec::new() };
         self.count();
         ends.into_iter()
     }

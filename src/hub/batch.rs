@@ -7,6 +7,7 @@
 use super::{Chat, ChatState, Hub, Link, Place, Sub, lock};
 use crate::delivery::{self, Segment};
 use crate::id::{ChatId, ConnId, UserId};
+use crate::outbox::Budget;
 use crate::permits::Permits;
 use crate::store::{Appended, ChatHead, ChatKind, Content, Message, Outcome};
 use bytes::Bytes;
@@ -130,7 +131,8 @@ impl Run {
         let mut users: Vec<UserId> = self.messages.iter().map(|(_, message)| message.user).collect();
         users.sort_unstable();
         users.dedup();
-        let mut shared = Shared { run: self, encoded: None, has_media: self.has_media() };
+        let mut shared =
+            Shared { run: self, budget: &hub.budget, encoded: None, has_media: self.has_media() };
         let mut state = lock(&chat.state);
         self.move_head(chat, &mut state);
         for ((user, conn), sub) in state.subs.iter_mut() {
@@ -285,6 +287,7 @@ impl Senders {
 /// The run as most of its readers get it: encoded when the first of them comes.
 struct Shared<'a> {
     run: &'a Run,
+    budget: &'a Arc<Budget>,
     /// The frames, and where each message's end.
     encoded: Option<(Bytes, Vec<usize>)>,
     has_media: bool,
@@ -303,7 +306,7 @@ impl Shared<'_> {
                 delivery::message(&mut out, message, false);
                 ends.push(out.len());
             }
-            (Bytes::from(out), ends)
+            (self.budget.shared(out), ends)
         })
     }
 

@@ -69,7 +69,7 @@ impl Outbox {
 
 impl Inner {
     fn has_room_for_page(&self, budget: &super::Budget) -> bool {
-        self.unsent < FEED_BELOW && (self.unsent == 0 || budget.has_room())
+        self.unsent == 0 || self.unsent < FEED_BELOW.min(budget.share())
     }
 
     fn forget_idle(&mut self) {

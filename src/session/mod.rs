@@ -17,6 +17,7 @@
 //! ```
 
 mod effect;
+mod ending;
 mod event;
 mod hello;
 mod message;
@@ -35,6 +36,7 @@ use crate::policy::rate::Rate;
 use chatwire_codec::frame::{self, kind};
 use chatwire_codec::{Code, DecodeError, Event, Frame, SkipReason};
 pub use effect::{Claim, Effect, Greeted, Notice, Proven, Query, QueryKind, Secret, Token};
+use ending::{Ending, FATAL_DRAIN, LEAVE};
 use hello::LoggingIn;
 use message::Draft;
 use pace::Spent;
@@ -47,12 +49,8 @@ pub use transfer::{FETCHES, UPLOADS, Wish};
 
 /// Messages of one connection that may wait for their answers; with more it is not read from.
 pub const IN_FLIGHT: u32 = 1024;
-/// How long a fatal error waits for the answers to what came before it.
-const FATAL_DRAIN: Duration = Duration::from_secs(2);
-/// How long the end of the server waits for them.
-const DRAIN: Duration = Duration::from_secs(2);
-/// How long after that, or after a ban or kick, what waits to be sent may take: who reads nothing cannot stay.
-const LEAVE: Duration = Duration::from_secs(1);
+/// When to come again who found no room for a large frame.
+const NO_ROOM: Duration = Duration::from_secs(5);
 /// BYE's code for who was kicked.
 const KICKED: u16 = 3;
 
@@ -128,18 +126,6 @@ struct Body {
     kind: u8,
 }
 
-/// A connection that takes nothing more, and answers what came before.
-#[derive(Debug)]
-struct Ending {
-    last: Vec<u8>,
-    /// When it is over, whatever still waits to be sent.
-    gone_by: Option<Instant>,
-    /// Whether a request, or the file of a body, is still under way.
-    waits: bool,
-    /// Whose body it is.
-    open: Option<Box<Open>>,
-}
-
 impl Session {
     /// A connection that was accepted now. `is_private`: from this machine, or encrypted.
     #[must_use]
@@ -177,6 +163,14 @@ impl Session {
     #[must_use]
     pub fn is_logging_in(&self) -> bool {
         matches!(self.state, State::LoggingIn(_))
+    }
+
+    /// Whether all that was asked for is answered.
+    #[must_use]
+    pub fn is_answered(&self) -> bool {
+        self.in_flight == 0
+            && self.effects.is_empty()
+            && !matches!(&self.state, State::Open(open) if open.waits)
     }
 
     /// Whether it is over: only what was queued before is still sent.
@@ -295,6 +289,12 @@ impl Session {
         self.finish_if_drained();
     }
 
+    /// There is no memory for a frame that has not come whole.
+    pub fn handle_no_room(&mut self, now: Instant) {
+        let text = "the server is short of memory, and this frame is large; come again later";
+        self.fatal(now, &Refusal::too_early(Code::Busy, text, NO_ROOM), delivery::ABOUT_NOTHING);
+    }
+
     /// The server has failed this connection: it cannot be given what it must have.
     pub fn handle_failure(&mut self, now: Instant) {
         self.fatal(now, &Refusal::internal(), delivery::ABOUT_NOTHING);
@@ -385,100 +385,5 @@ impl Session {
 
     fn malformed(&mut self, now: Now, about: u8, text: &'static str) {
         self.fatal(now.instant, &Refusal::new(Code::Malformed, text), about);
-    }
-}
-
-/// The end.
-impl Session {
-    /// An error that ends the connection, in its place among the answers.
-    fn fatal(&mut self, now: Instant, refusal: &Refusal, about: u8) {
-        log::debug!("connection {}: ends: {refusal}", self.conn);
-        let mut last = Vec::new();
-        delivery::error(&mut last, about, 0, refusal);
-        self.end(Some(now + FATAL_DRAIN), last);
-    }
-
-    fn shutdown(&mut self, now: Instant) {
-        // Who is ending already, with all the time that its answers take, has only so much from now on.
-        if matches!(self.state, State::Ending(_)) {
-            return self.timers.drain_at_the_latest(now + DRAIN);
-        }
-        self.end(
-            Some(now + DRAIN),
-            delivery::bye(1, "the server is shutting down; come back in a few seconds"),
-        );
-        self.be_gone(now + DRAIN + LEAVE);
-    }
-
-    /// One that ends is over by then, whatever still waits to be sent.
-    fn be_gone(&mut self, by: Instant) {
-        match &mut self.state {
-            State::Ending(ending) => ending.gone_by = Some(by),
-            State::Over => self.timers.ending(Some(by)),
-            _ => {}
-        }
-    }
-
-    fn abandon(&mut self, why: &str) {
-        log::debug!("connection {}: {why}", self.conn);
-        self.state = State::Over;
-        self.timers.ending(None);
-        self.effects.push_back(Effect::Abandon);
-    }
-
-    /// Takes nothing more; `last` is sent when all is answered, or at `by`.
-    fn end(&mut self, by: Option<Instant>, last: Vec<u8>) {
-        if self.is_ending() {
-            return;
-        }
-        let open = match std::mem::replace(&mut self.state, State::Over) {
-            State::Open(open) => Some(open),
-            _ => None,
-        };
-        let waits = open.as_ref().is_some_and(|open| open.waits);
-        // A body that is whole becomes a message still; one that is not never will.
-        let open = open.filter(|open| open.waits && open.body.is_some());
-        self.timers.ending(by);
-        self.state = State::Ending(Ending { last, gone_by: None, waits, open });
-        self.finish_if_drained();
-    }
-
-    /// Who the connection is, while it may still send messages.
-    fn open(&self) -> Option<&Open> {
-        match &self.state {
-            State::Open(open) => Some(open),
-            State::Ending(ending) => ending.open.as_deref(),
-            _ => None,
-        }
-    }
-
-    fn answered_request(&mut self) {
-        match &mut self.state {
-            State::Open(open) => open.waits = false,
-            State::Ending(ending) => ending.waits = false,
-            _ => {}
-        }
-        self.finish_if_drained();
-    }
-
-    fn finish_if_drained(&mut self) {
-        if self.in_flight == 0 && matches!(&self.state, State::Ending(ending) if !ending.waits) {
-            self.finish();
-        }
-    }
-
-    fn finish(&mut self) {
-        if let State::Ending(ending) = &mut self.state {
-            let (last, gone_by) = (std::mem::take(&mut ending.last), ending.gone_by);
-            self.over(last);
-            self.timers.ending(gone_by);
-        }
-    }
-
-    fn over(&mut self, last: Vec<u8>) {
-        self.state = State::Over;
-        self.timers.ending(None);
-        self.effects.push_back(Effect::Mute);
-        self.effects.push_back(Effect::Finish(last));
     }
 }

@@ -1,7 +1,8 @@
 //! abuse: what hostile connections do to somebody else's texts, and to the server's memory. First a client sends
 //! texts one at a time alone, then beside them.
 //!
-//! Each hostile connection is of one kind, goes on with it once a second, and comes again when it is thrown out.
+//! Each hostile connection is of one kind, goes on with it once a second, and comes again when it has gone or was
+//! thrown out.
 
 use super::Tally;
 use crate::Result;
@@ -11,8 +12,8 @@ use crate::pool::{Door, Load, Out, Pool, enter};
 use crate::process::Process;
 use crate::report::Figures;
 use crate::target::Target;
-use chatwire_codec::frame::{Hello, History, Ping, Text, Typing};
-use chatwire_codec::{Frame, Payload, header};
+use chatwire_codec::frame::{Chunk, Hello, History, Join, Ping, Text, Typing, Upload};
+use chatwire_codec::{Frame, MediaKind, Payload, header};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -107,7 +108,7 @@ impl Load for Sender {
 
 /// What a hostile connection does.
 #[derive(Clone, Copy)]
-enum Kind {
+pub(super) enum Kind {
     /// Says nothing.
     Silent,
     /// Says HELLO a byte at a time.
@@ -116,24 +117,36 @@ enum Kind {
     TextByBytes,
     /// Begins a file of which no more comes than this beginning.
     HalfAFile,
+    /// Begins a large text likewise.
+    HalfAText,
+    /// Begins an upload likewise.
+    HalfAnUpload,
     /// Asks for more and more, and reads nothing.
     Asks,
     /// PINGs, and reads nothing.
     Pings,
     /// Sends texts, and reads nothing.
     Sends,
+    /// Sends texts to a room with all others that do, and reads nothing.
+    Crowds,
+    /// Logs in, joins a room, and goes.
+    ComesAndGoes,
     /// Sends what nobody knows, and TYPING about chats that are not there.
     Noise,
 }
 
-const KINDS: [Kind; 8] = [
+pub(super) const KINDS: [Kind; 12] = [
     Kind::Silent,
     Kind::HelloByBytes,
     Kind::TextByBytes,
     Kind::HalfAFile,
+    Kind::HalfAText,
+    Kind::HalfAnUpload,
     Kind::Asks,
     Kind::Pings,
     Kind::Sends,
+    Kind::Crowds,
+    Kind::ComesAndGoes,
     Kind::Noise,
 ];
 
@@ -181,6 +194,11 @@ impl Hostile {
         if !matches!(kind, Kind::Silent | Kind::HelloByBytes) {
             stream.write_all(&hello)?;
         }
+        if matches!(kind, Kind::Crowds | Kind::ComesAndGoes) {
+            let mut join = Vec::new();
+            Join { req: 1, room: "crowd", flags: 0 }.encode(&mut join)?;
+            stream.write_all(&join)?;
+        }
         let script = kind.script(&hello)?;
         let mut hostile = Hostile { stream, kind, script, said: 0 };
         hostile.go_on();
@@ -189,6 +207,9 @@ impl Hostile {
 
     /// Does what it does once more; false when it was thrown out.
     fn go_on(&mut self) -> bool {
+        if matches!(self.kind, Kind::ComesAndGoes) {
+            return false;
+        }
         let rest = &self.script[self.said..];
         let piece = match self.kind {
             Kind::HelloByBytes | Kind::TextByBytes => &rest[..rest.len().min(1)],
@@ -201,13 +222,13 @@ impl Hostile {
         };
         self.said += said;
         if self.said == self.script.len()
-            && matches!(self.kind, Kind::Asks | Kind::Pings | Kind::Sends | Kind::Noise)
+            && matches!(self.kind, Kind::Asks | Kind::Pings | Kind::Sends | Kind::Crowds | Kind::Noise)
         {
             self.said = 0;
         }
         // Those that read look whether they are still wanted.
         match self.kind {
-            Kind::Asks | Kind::Pings | Kind::Sends => true,
+            Kind::Asks | Kind::Pings | Kind::Sends | Kind::Crowds => true,
             _ => !matches!(self.stream.read(&mut [0; 4096]), Ok(0)),
         }
     }
@@ -217,7 +238,7 @@ impl Kind {
     fn script(self, hello: &[u8]) -> Result<Vec<u8>> {
         let mut once = Vec::new();
         match self {
-            Kind::Silent => return Ok(once),
+            Kind::Silent | Kind::ComesAndGoes => return Ok(once),
             Kind::HelloByBytes => return Ok(hello.to_vec()),
             Kind::TextByBytes => {
                 Text { text: &"a".repeat(1000) }.encode(&mut once)?;
@@ -228,9 +249,21 @@ impl Kind {
                 once.resize(16 * 1024, 7);
                 return Ok(once);
             }
+            Kind::HalfAText => {
+                once.extend(header(chatwire_codec::frame::kind::TEXT, 60 * 1024));
+                once.resize(50 * 1024, b'a');
+                return Ok(once);
+            }
+            Kind::HalfAnUpload => {
+                let upload =
+                    Upload { req: 1, media_kind: MediaKind::File as u8, size: 1 << 20, ..Upload::default() };
+                upload.encode(&mut once)?;
+                Chunk { transfer: 1, offset: 0, bytes: &[7; 1000] }.encode(&mut once)?;
+                return Ok(once);
+            }
             Kind::Asks => History { req: 1, chat: 1, ..History::default() }.encode(&mut once)?,
             Kind::Pings => Ping { bytes: &[7; 64] }.encode(&mut once)?,
-            Kind::Sends => Text { text: "hello" }.encode(&mut once)?,
+            Kind::Sends | Kind::Crowds => Text { text: "hello" }.encode(&mut once)?,
             Kind::Noise => {
                 once.extend(header(0x7F, 1000));
                 once.resize(1005, 7);

@@ -1,6 +1,7 @@
 //! Deadlines, silence and the end.
 
 use super::*;
+use crate::session::ending::DRAIN;
 
 #[test]
 fn no_hello_in_time_ends_the_connection() {

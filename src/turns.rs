@@ -1,0 +1,157 @@
+//! Turns: who has much to do at a time goes on in turns, so that who has little need not wait behind all of them.
+//!
+//! A connection does up to a [`QUANTUM`] at a time. One that then has more waits for a turn, in the order of those that
+//! wait. A turn is another quantum, and lasts until what it led to is answered. Some have turns at the same time, enough
+//! to keep the server busy. But while others have little things done, there is one turn at a time, and behind each a
+//! pause, longer than the turn was: so most of what those others send finds nobody in its way.
+
+use crate::clock;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+use tokio::runtime::Handle;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+/// Work that a connection may do at a time, in messages.
+pub const QUANTUM: u32 = 128;
+/// What a request counts as.
+pub const REQUEST: u32 = 16;
+/// Turns at the same time.
+const AT_ONCE: u32 = 16;
+/// Who had little to do has more for about so long.
+const LATELY: Duration = Duration::from_millis(50);
+/// How often that is noted at most.
+const NOTED: Duration = Duration::from_millis(10);
+/// A pause is so many times as long as the turn before it.
+const PAUSES: u32 = 2;
+/// The longest pause: a turn may have waited for a disk, or for a reader.
+const LONGEST_PAUSE: Duration = Duration::from_millis(20);
+
+/// No time.
+const NEVER: u64 = u64::MAX;
+
+/// See the module.
+#[derive(Debug)]
+pub struct Turns {
+    free: Arc<Semaphore>,
+    start: Instant,
+    /// When something little was done last, in nanoseconds since the start.
+    little_at: AtomicU64,
+}
+
+/// A turn, given back when it is dropped.
+#[derive(Debug)]
+pub struct Turn {
+    turns: Arc<Turns>,
+    permit: Option<OwnedSemaphorePermit>,
+    began: Instant,
+}
+
+impl Turns {
+    /// Nobody has a turn, and nobody has done anything.
+    #[must_use]
+    pub fn new(now: Instant) -> Self {
+        let free = Arc::new(Semaphore::new(AT_ONCE as usize));
+        Turns { free, start: now, little_at: AtomicU64::new(NEVER) }
+    }
+
+    /// Somebody had something little done.
+    pub fn note_little(&self, now: Instant) {
+        if self.since_little(now).is_none_or(|since| since >= NOTED) {
+            self.little_at.store(self.nanos(now), Ordering::Relaxed);
+        }
+    }
+
+    /// Waits for a turn.
+    pub async fn take(self: Arc<Self>) -> Turn {
+        let count = if self.is_little_done(clock::instant()) { AT_ONCE } else { 1 };
+        // The semaphore is never closed, so there is always a permit.
+        let permit = self.free.clone().acquire_many_owned(count).await.ok();
+        Turn { turns: self, permit, began: clock::instant() }
+    }
+
+    fn is_little_done(&self, now: Instant) -> bool {
+        self.since_little(now).is_some_and(|since| since <= LATELY)
+    }
+
+    fn since_little(&self, now: Instant) -> Option<Duration> {
+        let at = self.little_at.load(Ordering::Relaxed);
+        (at != NEVER).then(|| Duration::from_nanos(self.nanos(now).saturating_sub(at)))
+    }
+
+    /// 584 years fit.
+    fn nanos(&self, now: Instant) -> u64 {
+        u64::try_from(now.saturating_duration_since(self.start).as_nanos()).unwrap_or(NEVER - 1)
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        let Some(permit) = self.permit.take() else { return };
+        let now = clock::instant();
+        if !self.turns.is_little_done(now) {
+            return;
+        }
+        // There is no runtime when the whole server ends at once.
+        let Ok(runtime) = Handle::try_current() else { return };
+        let pause = (now.saturating_duration_since(self.began) * PAUSES).min(LONGEST_PAUSE);
+        runtime.spawn(async move {
+            tokio::time::sleep(pause).await;
+            drop(permit);
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::pin::pin;
+    use std::task::{Context, Poll, Waker};
+
+    const MS: Duration = Duration::from_millis(1);
+
+    fn poll<T>(future: std::pin::Pin<&mut impl Future<Output = T>>) -> Poll<T> {
+        future.poll(&mut Context::from_waker(Waker::noop()))
+    }
+
+    #[tokio::test]
+    async fn some_have_turns_at_the_same_time_and_the_next_in_the_order_of_their_coming() {
+        let turns = Arc::new(Turns::new(clock::instant()));
+        let mut taken = Vec::new();
+        for _ in 0..AT_ONCE {
+            taken.push(turns.clone().take().await);
+        }
+        let (mut first, mut second) = (pin!(turns.clone().take()), pin!(turns.clone().take()));
+        assert!(poll(first.as_mut()).is_pending() && poll(second.as_mut()).is_pending());
+        taken.pop();
+        assert!(poll(second.as_mut()).is_pending());
+        assert!(poll(first.as_mut()).is_ready());
+    }
+
+    #[tokio::test]
+    async fn while_little_things_are_done_there_is_one_turn_at_a_time_and_a_pause_behind_it() {
+        let turns = Arc::new(Turns::new(clock::instant()));
+        turns.note_little(clock::instant());
+        let mut turn = turns.clone().take().await;
+        let mut next = pin!(turns.clone().take());
+        assert!(poll(next.as_mut()).is_pending());
+        turn.began = turn.began.checked_sub(MS * 4).unwrap();
+        drop(turn);
+        assert!(poll(next.as_mut()).is_pending(), "first comes the pause");
+        let before = clock::instant();
+        next.await;
+        assert!(before.elapsed() >= MS * 8, "{:?}", before.elapsed());
+    }
+
+    #[test]
+    fn what_is_little_is_soon_forgotten() {
+        let start = clock::instant();
+        let turns = Turns::new(start);
+        assert!(!turns.is_little_done(start));
+        turns.note_little(start + MS);
+        assert!(turns.is_little_done(start + LATELY));
+        assert!(!turns.is_little_done(start + LATELY + MS * 2));
+        turns.note_little(start + LATELY);
+        assert!(turns.is_little_done(start + LATELY + MS * 2));
+    }
+}
