@@ -118,8 +118,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         if rest.capacity() > PREFIX_BYTES {
             let budget = self.member.link.outbox.budget();
             let held = self.input.held.get_or_insert_with(|| Box::new(Held::new(budget)));
+            let has_grown = rest.capacity() > held.bytes();
             held.set(rest.capacity());
-            if self.input.is_hungry && !held.has_room() {
+            if self.input.is_hungry && has_grown && !held.has_room() {
                 self.session.handle_no_room(now.instant);
                 self.perform_effects();
             }

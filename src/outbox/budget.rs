@@ -87,6 +87,12 @@ impl Held {
         self.bytes = bytes;
     }
 
+    /// How many bytes it is.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        self.bytes
+    }
+
     /// Whether it is no more than one connection may have.
     #[must_use]
     pub fn has_room(&self) -> bool {
