@@ -115,7 +115,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             (self.input.rest, self.input.held) = (Vec::new(), None);
             return;
         }
-        if rest.capacity() > PREFIX_BYTES {
+        if rest.len() > PREFIX_BYTES {
+            // All that the frame needs: who was given memory for its beginning will have it for its end.
+            if self.input.is_hungry
+                && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>()
+            {
+                let whole = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+                rest.reserve_exact(whole.min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
+            }
             let budget = self.member.link.outbox.budget();
             let held = self.input.held.get_or_insert_with(|| Box::new(Held::new(budget)));
             let has_grown = rest.capacity() > held.bytes();
