@@ -35,8 +35,9 @@ impl Budget {
         self.share().clamp(SMALL_PAGE_BYTES, wanted)
     }
 
-    #[cfg(test)]
-    pub(super) fn used(&self) -> usize {
+    /// Bytes in all, now.
+    #[must_use]
+    pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
     }
 

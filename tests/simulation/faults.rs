@@ -3,7 +3,7 @@
 use crate::device::Brain;
 use crate::run::{Check, Run, now};
 use crate::server::{MAX_TEXT, Server, lock};
-use chatwire::outbox::{FEED_BELOW, LIVE_BYTES, STOP_READING_AT};
+use chatwire::outbox::{BYTES_IN_ALL, FEED_BELOW, LIVE_BYTES, STOP_READING_AT};
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -177,9 +177,9 @@ impl Run {
     pub(crate) fn check_memory(&self) -> Check {
         let Some(server) = &self.server else { return Ok(()) };
         let unsent = server.hub.unsent();
-        let (live, _) = server.hub.budget().used();
-        if live > unsent.len() * LIVE_BYTES {
-            return Err(format!("{live} bytes of live messages are kept for {} connections", unsent.len()));
+        let used = server.hub.budget().used();
+        if used > BYTES_IN_ALL {
+            return Err(format!("{used} bytes are kept for {} connections", unsent.len()));
         }
         for (id, unsent) in unsent {
             let link = self.devices.iter().filter_map(|device| device.link.as_ref());
@@ -207,8 +207,8 @@ impl Run {
             tokio::task::yield_now().await;
         }
         let (left, used) = (server.permits.left(), server.hub.budget().used());
-        if left != server_permits(self.plan.settings.in_flight) || used != (0, 0) {
-            return Err(format!("nobody is there, and {used:?} bytes are used, {left:?} permits left"));
+        if left != server_permits(self.plan.settings.in_flight) || used != 0 {
+            return Err(format!("nobody is there, and {used} bytes are used, {left:?} permits left"));
         }
         self.restart().await?;
         lock(&self.truth).wrong.first().map_or(Ok(()), |why| Err(why.clone()))

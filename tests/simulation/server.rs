@@ -21,6 +21,7 @@ use chatwire::session::Rules;
 use chatwire::store::media::MediaStore;
 use chatwire::store::sqlite::{Options, SqliteStore};
 use chatwire::store::{Committed, Consumer, Store};
+use chatwire::turns::Turns;
 use chatwire::uploads::Uploads;
 use chatwire::warden::Warden;
 use chatwire_codec::Limits;
@@ -194,6 +195,7 @@ impl Server {
             media,
             quota,
             permits: permits.clone(),
+            turns: Arc::new(Turns::new(clock::instant())),
             rules: RwLock::new(Arc::new(rules)),
             reading: Reading::on_tasks(),
             limits,
