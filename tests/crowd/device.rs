@@ -38,7 +38,7 @@ pub struct Device {
     other: &'static str,
     pub user: u64,
     pub home: u64,
-    token: &'static str,
+    pub token: &'static str,
     pub book: BTreeMap<u64, Said>,
     next_nonce: u64,
     /// How far it has read each room.
@@ -131,6 +131,7 @@ impl Device {
 
     /// Does one thing; false if the server is gone.
     fn act(&mut self, world: &World, peer: &mut Peer, random: &mut Random) -> bool {
+        (world.pause)();
         let bytes = match random.below(100) {
             0..60 => self.say(random, world, Body::Text(self.next_nonce)),
             60..74 => self.say(random, world, Body::file(self.next_nonce)),

@@ -3,7 +3,14 @@
 //!
 //! Used by the tests of crashes, of power loss, of failing disks, and of a long run.
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_qualifications,
+    reason = "each uses a part"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod book;
@@ -23,7 +30,7 @@ use super::random::Random;
 use super::*;
 use std::collections::HashMap;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use witness::Witness;
 
 /// Whose connections there are: one user has two.
@@ -41,6 +48,11 @@ pub struct World {
     pub answered: AtomicU64,
     /// Whether the disk fails on purpose, so that messages may be refused for it.
     pub may_refuse: bool,
+    /// Done before whatever anybody does.
+    pub pause: fn(),
+    /// The connections of this load.
+    sockets: Mutex<Vec<std::net::TcpStream>>,
+    is_over: AtomicBool,
 }
 
 /// Several clients and their books.
@@ -84,7 +96,15 @@ impl Crowd {
                 USERS.iter().copied().cycle().skip_while(|other| *other != name).find(|other| *other != name);
             devices.push(Device::new(n, name, peer.me(), other.expect("somebody else")));
         }
-        let world = World { rooms, witness: Mutex::default(), answered: AtomicU64::new(0), may_refuse };
+        let world = World {
+            rooms,
+            witness: Mutex::default(),
+            answered: AtomicU64::new(0),
+            may_refuse,
+            pause: || (),
+            sockets: Mutex::default(),
+            is_over: AtomicBool::new(false),
+        };
         let (checked, newcomers) = (HashMap::new(), Newcomers::default());
         Crowd { world, devices, newcomers, checked, compared: 0 }
     }
@@ -93,6 +113,8 @@ impl Crowd {
     pub fn load(&mut self, server: &mut Server, random: &mut Random, end: impl FnOnce(&mut Server, &World)) {
         let mut peers: Vec<Peer> = self.devices.iter().map(|device| device.connect(server, random)).collect();
         let newcomer = self.newcomers.sender(server);
+        self.world.is_over.store(false, Ordering::Relaxed);
+        *self.world.sockets.lock().unwrap() = peers.iter().map(Peer::sender).collect();
         let world = &self.world;
         std::thread::scope(|scope| {
             for (device, mut peer) in self.devices.iter_mut().zip(peers.drain(..)) {
@@ -117,6 +139,11 @@ impl Crowd {
         });
     }
 
+    /// With which each of its users comes in.
+    pub fn tokens(&self) -> Vec<&'static str> {
+        self.devices.iter().map(|device| device.token).collect()
+    }
+
     pub fn totals(&self) -> Totals {
         let mut totals = Totals::default();
         for fate in self.devices.iter().flat_map(|device| device.book.values()).map(|said| said.fate) {
@@ -131,6 +158,19 @@ impl Crowd {
 }
 
 impl World {
+    /// Everybody says what they have to say, hears the answers, and goes.
+    pub fn end(&self) {
+        self.is_over.store(true, Ordering::Relaxed);
+        for socket in self.sockets.lock().unwrap().drain(..) {
+            // It may have ended before.
+            let _ = socket.shutdown(std::net::Shutdown::Write);
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        self.is_over.load(Ordering::Relaxed)
+    }
+
     /// Waits until so many more answers have come, or the server is gone.
     pub fn wait_for(&self, answers: u64, server: &mut Server) {
         let enough = self.answered.load(Ordering::Relaxed) + answers;

@@ -21,10 +21,13 @@ impl Newcomers {
         server.address()
     }
 
-    /// Guests, one after the other, until the server is gone.
+    /// Guests, one after the other, until the server is gone or it is over.
     pub fn run(&mut self, address: &SocketAddr, world: &World) {
         self.last.clear();
-        while let Ok(socket) = std::net::TcpStream::connect(address) {
+        while !world.is_over()
+            && let Ok(socket) = std::net::TcpStream::connect(address)
+        {
+            (world.pause)();
             let mut peer = Peer::on(socket);
             if !peer.try_send_bytes(&bytes_of(Peer::filled(Hello { flags: 1, ..Hello::default() }))) {
                 return;

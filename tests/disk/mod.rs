@@ -3,7 +3,14 @@
 //! What is to fail is set while the server runs ([`Disk::set`]). A disk that records ([`Disk::recording`]) knows what
 //! was synced and what was not, so it can be what a loss of power may have left (`model`).
 
-#![allow(dead_code, missing_docs, unreachable_pub, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_qualifications,
+    reason = "each uses a part"
+)]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 mod model;

@@ -3,7 +3,14 @@
 //! A test is a script: send, expect, send. Nothing here waits for a time: every wait is for a frame, for the end
 //! of a connection or of the process, and fails when it takes longer than [`PATIENCE`].
 
-#![allow(dead_code, missing_docs, unreachable_pub, unused_imports, reason = "each test file uses a part")]
+#![allow(
+    dead_code,
+    missing_docs,
+    unreachable_pub,
+    unused_imports,
+    unused_qualifications,
+    reason = "each uses a part"
+)]
 #![allow(clippy::needless_pass_by_value, reason = "frames are written where they are sent")]
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 

@@ -285,6 +285,12 @@ impl Server {
         line.trim().trim_end_matches("kB").trim().parse::<usize>().expect("a number") * 1024
     }
 
+    /// The file descriptors that it has open.
+    pub fn open_descriptors(&self) -> usize {
+        let path = format!("/proc/{}/fd", self.running().child.id());
+        std::fs::read_dir(path).expect("its descriptors").count()
+    }
+
     fn running(&self) -> &Running {
         self.running.as_ref().expect("a server that runs")
     }
