@@ -8,7 +8,7 @@ mod disk;
 mod support;
 
 use crowd::*;
-use disk::{Action, Disk, EIO, ENOSPC, Rule, op};
+use disk::{ALWAYS, Action, Disk, EIO, ENOSPC, Rule, op};
 use support::uploading::*;
 use support::*;
 
@@ -176,4 +176,177 @@ fn fails(peer: &mut Peer, req: u32, code: Code, mut safe: usize) -> usize {
             other => panic!("{other:?}"),
         }
     }
+}
+
+/// A crowd that is refused now and then, by a disk that fails here and there: nothing of that stays, all else does.
+#[test]
+fn nothing_is_lost_on_a_disk_that_fails_now_and_then() {
+    let mut random = random::Random::new();
+    let disk = Disk::new();
+    let mut server = failing(&disk);
+    let mut crowd = Crowd::that_may_be_refused(&server);
+    for round in 1..=8 {
+        let mut sent = random::Random::from(random.number());
+        crowd.load(&mut server, &mut sent, |server, world| {
+            for _ in 0..6 {
+                let ops = random.pick(&[
+                    op::WRITE,
+                    op::OPEN,
+                    op::RENAME | op::LINK,
+                    op::READ,
+                    op::SYNC,
+                    op::MKDIR,
+                    op::UNLINK,
+                ]);
+                let path = random.pick(&["data/", "data/media", "data/half", "data/tmp", LOG]);
+                let (error, times) = (random.pick(&[EIO, ENOSPC]), random.pick(&[1, 3, ALWAYS]));
+                disk.set(0, Rule { ops, path, error, times, skip: random.number() % 5, ..Rule::default() });
+                world.wait_for(40, server);
+                disk.clear(0);
+                world.wait_for(40, server);
+            }
+            server.kill();
+        });
+        server.start_again();
+        crowd.check(&server, round == 8);
+        check_folder(server.data(), true);
+    }
+    assert!(crowd.totals().refused > 0 && crowd.totals().stored > 0, "{:?}", crowd.totals());
+}
+
+#[test]
+fn who_waits_for_a_database_that_another_program_has_is_served_when_it_is_free() {
+    let server = Server::start();
+    let mut ann = Peer::guest(&server);
+    let mut bo = Peer::hello(&server, Hello { flags: 1, ..Hello::default() });
+    ann.say(to(1), "before");
+    let other = rusqlite::Connection::open(server.data().join("chatwire.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    ann.text_to(to(2), "waits");
+    // Others are there all the while, and what is read needs no lock.
+    for _ in 0..200 {
+        bo.ping();
+        assert_eq!(bo.history(History { chat: 1, limit: 1, ..History::default() }).0.last_seq, 1);
+    }
+    other.execute_batch("COMMIT").unwrap();
+    ann.expect_status(2);
+    assert_eq!(texts(&mut bo), ["before", "waits"]);
+}
+
+#[test]
+fn a_database_that_another_program_keeps_is_said_and_got_over() {
+    let mut server = Server::start();
+    server.may_log_errors();
+    let mut peer = Peer::guest(&server);
+    let other = rusqlite::Connection::open(server.data().join("chatwire.db")).unwrap();
+    other.execute_batch("BEGIN IMMEDIATE").unwrap();
+    peer.text_to(to(1), "waits");
+    peer.expect_error(Code::Internal, 1, kind::TEXT);
+    other.execute_batch("COMMIT").unwrap();
+    assert_eq!(peer.say(to(1), "waits").duplicate, 0);
+}
+
+#[test]
+fn media_whose_file_is_gone_or_cut_is_said_and_the_connection_goes_on() {
+    let mut server = Server::start();
+    server.may_log_errors();
+    let mut peer = Peer::guest(&server);
+    let file = random_bytes(1, 300_000);
+    peer.body_to(to(1), kind::FILE, &file);
+    peer.expect_status(1);
+    let path = files(&server.data().join("media")).remove(0);
+    let (media, req) = (digest(&file), peer.req());
+    std::fs::write(&path, &file[..200_000]).unwrap();
+    peer.send(Fetch { req, media, ..Fetch::default() });
+    let end = loop {
+        match peer.next() {
+            Frame::FetchReady(_) | Frame::Chunk(_) => {}
+            other => break other,
+        }
+    };
+    let Frame::Error(error) = end else { panic!("{end:?}") };
+    assert_eq!((error.code, error.ref_, error.about), (Code::Internal as u16, req.into(), kind::FETCH));
+    std::fs::remove_file(&path).unwrap();
+    let req = peer.req();
+    peer.refused(Fetch { req, media, ..Fetch::default() }, Code::Internal, req);
+    // Who would get it whole gets a reference.
+    let hello = Hello { inline_limit: 1 << 20, flags: 1, ..Hello::default() };
+    let mut other = Peer::hello(&server, hello);
+    other.sync(1, 0);
+    assert_eq!(other.next_message().media().media, media);
+    // Bringing the bytes again mends it.
+    peer.body_to(to(2), kind::FILE, &file);
+    peer.expect_status(2);
+    assert!(peer.fetch(media).1 == file);
+}
+
+#[test]
+fn a_clock_that_is_set_back_or_forward_loses_nobody_and_turns_no_time_around() {
+    let disk = Disk::new();
+    let mut server = disk.server(&[]);
+    server.start_again();
+    let hello = Hello { auth: 3, user: "ann", secret: "harbour lights", ..Hello::default() };
+    let mut ann = Peer::hello(&server, hello);
+    let mut at = 0;
+    for (nonce, days) in (1..).zip([0, -400, 20, -1, -20_000, 10]) {
+        disk.shift_clock(days * 86_400);
+        let status = ann.say(to(nonce), "hi");
+        assert!(status.at >= at, "the time ran backwards");
+        at = status.at;
+        ann.ping();
+        // The token was used in what is now the future, or long ago.
+        ann = ann.again(&server);
+        let mut guest = Peer::guest(&server);
+        guest.again(&server).bye();
+        guest.say(To::default(), "hi");
+        server.restart();
+        ann = ann.again(&server);
+    }
+    let (_, page) = ann.history(History { chat: 1, ..History::default() });
+    assert!(page.windows(2).all(|pair| pair[0].from.at <= pair[1].from.at) && page.len() == 6);
+}
+
+/// The standard library panics when the system does not tell the time.
+const NO_TIME: Rule =
+    Rule { ops: op::CLOCK, path: "", thread: "", skip: 0, times: 1, action: Action::Fail, error: EIO };
+
+#[test]
+fn a_panic_while_writing_ends_the_server_and_nothing_is_lost() {
+    let disk = Disk::new();
+    let mut server = failing(&disk);
+    server.may_panic();
+    let mut peer = Peer::guest(&server);
+    peer.say(to(1), "before");
+    // Many at once are carried out by the writing thread.
+    disk.set(0, Rule { thread: "store-writer", ..NO_TIME });
+    let many = (2..100).flat_map(|n| [bytes_of(to(n)), bytes_of(Text { text: "many" })]);
+    peer.try_send_bytes(&many.collect::<Vec<_>>().concat());
+    let mut told = 1;
+    while let Some((kind, _)) = peer.next_raw() {
+        assert_eq!(kind, kind::STATUS);
+        told += 1;
+    }
+    assert!(!server.wait().success());
+    assert!(server.log().contains("the store panicked while writing"), "{}", server.log());
+    server.start_again();
+    assert!(texts(&mut peer.again(&server)).len() >= told);
+}
+
+#[test]
+fn a_panic_in_a_connection_ends_that_one_alone() {
+    let disk = Disk::new();
+    let mut server = failing(&disk);
+    server.may_panic();
+    let (mut ann, mut bo) = (Peer::guest(&server), Peer::guest(&server));
+    // Now and then it meets somebody else, who looks for what is due.
+    while {
+        disk.set(0, Rule { thread: "tokio-", ..NO_TIME });
+        ann.send(Ping { bytes: b"?" });
+        ann.poll().is_some()
+    } {}
+    assert!(server.is_running());
+    bo.ping();
+    let chat = bo.me().home;
+    bo.say(To { chat, ..To::default() }, "still here");
+    assert_eq!(ann.again(&server).me().user, ann.me().user);
 }

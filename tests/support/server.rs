@@ -25,6 +25,7 @@ pub struct Server {
     running: Option<Running>,
     log: String,
     may_err: bool,
+    may_panic: bool,
     keeps_data: bool,
 }
 
@@ -83,8 +84,8 @@ impl Server {
         let folder = tempfile::tempdir().expect("a folder");
         let (data, folder, env) = (folder.path().to_owned(), Some(folder), Vec::new());
         let (file, descriptors, running, log) = (None, None, None, String::new());
-        let (may_err, keeps_data) = (false, false);
-        Server { data, folder, env, set, file, descriptors, running, log, may_err, keeps_data }
+        let (may_err, may_panic, keeps_data) = (false, false, false);
+        Server { data, folder, env, set, file, descriptors, running, log, may_err, may_panic, keeps_data }
     }
 
     /// On a folder that is somebody else's, which need not exist, with variables; not yet started.
@@ -102,6 +103,11 @@ impl Server {
     /// Errors in its log are what the test is about.
     pub fn may_log_errors(&mut self) {
         self.may_err = true;
+    }
+
+    /// A panic is what the test is about.
+    pub fn may_panic(&mut self) {
+        self.may_panic = true;
     }
 
     pub fn data(&self) -> &Path {
@@ -136,7 +142,7 @@ impl Server {
 
     /// A server on the same folder and with the same settings, not yet begun.
     pub fn command(&self) -> Command {
-        let binary = env!("CARGO_BIN_EXE_chatwire");
+        let binary = &binary();
         let mut command = match self.descriptors {
             None => Command::new(binary),
             Some(descriptors) => {
@@ -157,7 +163,7 @@ impl Server {
 
     /// A command of the operator's on the same folder, such as `user list`: whether it succeeded, and what it said.
     pub fn operator(&self, arguments: &str, input: &str) -> (bool, String) {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_chatwire"));
+        let mut command = Command::new(binary());
         command.env_clear().args(arguments.split(' ')).arg("--data").arg(&self.data);
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().expect("the server's binary");
@@ -304,6 +310,12 @@ impl Server {
     }
 }
 
+/// The server's binary, unless the variable names another, which is not built anew while it is used.
+fn binary() -> PathBuf {
+    std::env::var_os("CHATWIRE_TEST_BINARY")
+        .map_or_else(|| env!("CARGO_BIN_EXE_chatwire").into(), PathBuf::from)
+}
+
 impl Drop for Server {
     #[allow(clippy::print_stderr, reason = "shown for a test that fails")]
     fn drop(&mut self) {
@@ -316,7 +328,7 @@ impl Drop for Server {
             }
             return;
         }
-        assert!(!self.log.contains("panicked at"), "the server panicked:\n{}", self.log);
+        assert!(self.may_panic || !self.log.contains("panicked at"), "the server panicked:\n{}", self.log);
         assert!(self.may_err || !self.log.contains(" ERROR "), "the server logged an error:\n{}", self.log);
     }
 }
