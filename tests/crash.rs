@@ -14,8 +14,9 @@ use support::*;
 /// Rounds of a run, unless the variable says otherwise.
 const ROUNDS: usize = 50;
 const ROUNDS_VARIABLE: &str = "CHATWIRE_CRASH_ROUNDS";
-/// After so many rounds everything is compared, not only what is new.
+/// After so many rounds everything is compared, not only what is new; and in long runs, where there is much.
 const ALL_EVERY: usize = 10;
+const ALL_SELDOM: usize = 100;
 
 fn rounds() -> usize {
     std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"))
@@ -35,9 +36,13 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_crashes() {
         crowd.load_and_kill(&mut server, &mut random, enough);
         server.start_again();
         assert_eq!(Peer::guest(&server).me().epoch, epoch);
-        let all = round.is_multiple_of(ALL_EVERY) || round == rounds;
+        let every = if round <= ROUNDS { ALL_EVERY } else { ALL_SELDOM };
+        let all = round.is_multiple_of(every) || round == rounds;
         crowd.check(&server, all);
         folder = check_folder(server.data(), all);
+        if all {
+            server.operate("check", "");
+        }
     }
     println!("{rounds} crashes: {:?}, {} comparisons, {folder:?}", crowd.totals(), crowd.compared);
     assert_eq!(crowd.totals().unanswered, 0);
@@ -98,7 +103,7 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_losses_of_power() {
             server.start_again();
             let all = round.is_multiple_of(ALL_EVERY) || round == rounds;
             crowd.check(&server, all);
-            check_folder(server.data(), all);
+            check_folder(server.data(), true);
             done += 1;
         }
         println!("{losses} losses of power, {kept:?}: {:?}, {} comparisons", crowd.totals(), crowd.compared);
