@@ -168,6 +168,9 @@ CREATE TABLE uploads (
 -- its uploads along.
 CREATE INDEX uploads_by_media ON uploads (media, kind);
 
+-- One that nobody has sent is over some day.
+CREATE INDEX uploads_by_age ON uploads (stored_at);
+
 -- Bytes of the files of media, by owner; of all together under 0. A file counts once, however many kinds it is of.
 -- Kept by triggers, so that whoever adds or removes media need not know of it.
 CREATE TABLE storage (
@@ -207,8 +210,9 @@ CREATE UNIQUE INDEX bans_by_address ON bans (address) WHERE address IS NOT NULL;
 -- What the operator's commands have changed and the server is still to act on. A user: end its connections, and
 -- if it was deleted, its memberships and home chat. NULL: read the bans of addresses again.
 CREATE TABLE orders (
-    id   INTEGER PRIMARY KEY AUTOINCREMENT,
-    user INTEGER REFERENCES users ON DELETE CASCADE
+    id    INTEGER PRIMARY KEY AUTOINCREMENT,
+    user  INTEGER REFERENCES users ON DELETE CASCADE,
+    sweep INTEGER NOT NULL DEFAULT 0 -- 1: it is about no user, nor bans: clear up what nobody needs
 ) STRICT;
 
 -- The first user is the assistant, the first chat the room that everybody is in.

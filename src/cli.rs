@@ -1,6 +1,6 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
-use crate::commands::{BanCommand, CertCommand, CheckCommand, UserCommand};
+use crate::commands::{BanCommand, CertCommand, CheckCommand, GcCommand, UserCommand};
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +40,14 @@ enum With {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Remove what nobody needs: files that a crash has left, uploads that nobody sends. Beside a server that is
+    /// running too.
+    Gc {
+        #[command(flatten)]
+        command: GcCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Look whether the data is sound, and change nothing. Beside a server that is running too.
     ///
     /// Says what is wrong and what to do, and ends with 1 if anything is.
@@ -66,6 +74,8 @@ pub(crate) enum Command {
     Ban(BanCommand),
     /// Look whether the data is sound.
     Check(CheckCommand),
+    /// Clear up.
+    Gc(GcCommand),
 }
 
 /// Where the data is: what of the settings matters to the operator's commands.
@@ -108,6 +118,7 @@ impl Cli {
             Some(With::Cert(command)) => (Command::Cert(command), Sources::default()),
             Some(With::User { command, folder }) => (Command::User(command), folder.into_sources()),
             Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
+            Some(With::Gc { command, folder }) => (Command::Gc(command), folder.into_sources()),
             Some(With::Check { command, folder }) => (Command::Check(command), folder.into_sources()),
         }
     }

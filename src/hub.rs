@@ -363,7 +363,7 @@ impl Consumer for Hub {
 impl Hub {
     fn apply(&self, committed: Committed) {
         match committed {
-            Committed::Append(_) | Committed::Used => {}
+            Committed::Append(_) | Committed::Used | Committed::Swept => {}
             Committed::Login(conn, result) => self.logged_in(conn, result),
             Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),

@@ -32,6 +32,7 @@ fn main() -> ExitCode {
         Command::Cert(command) => finish(command.run()),
         Command::User(command) => finish(command.run(&loaded.config.data)),
         Command::Ban(command) => finish(command.run(&loaded.config.data)),
+        Command::Gc(command) => finish(command.run(&loaded.config.data)),
         Command::Check(command) => finish(command.run(&loaded.config.data)),
     }
 }

@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::policy::bans::Bans;
 use crate::policy::newcomers::{self, Newcomer, Newcomers};
+use crate::store::sweep::Sweep;
 use crate::store::{Op, Store};
 use crate::uploads::Uploads;
 use std::net::IpAddr;
@@ -22,9 +23,14 @@ const ROUND: Duration = Duration::from_millis(200);
 /// So many rounds are between two looks for half uploads that nobody has gone on with: ten minutes.
 const ROUNDS_BETWEEN_CLEARINGS: u32 = 3000;
 
+/// How long it is cleared up in a round.
+const SWEEPING: Duration = Duration::from_millis(50);
+
 /// See the module.
 pub struct Warden {
     store: Arc<dyn Store>,
+    /// Clearing up that is under way.
+    sweep: Mutex<Option<Sweep>>,
     bans: RwLock<Bans>,
     newcomers: Mutex<Newcomers>,
 }
@@ -36,7 +42,7 @@ impl Warden {
     /// When they cannot be read.
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
-        Ok(Warden { store, bans, newcomers: Mutex::default() })
+        Ok(Warden { store, sweep: Mutex::default(), bans, newcomers: Mutex::default() })
     }
 
     /// So many new users may come from now on. Before that, any number.
@@ -61,18 +67,21 @@ impl Warden {
         self.bans.read().unwrap_or_else(PoisonError::into_inner).admit(address, clock::wall())
     }
 
-    /// Goes round for ever.
+    /// Goes round for ever. Begins with clearing up behind the last run.
     pub async fn walk(self: Arc<Self>, hub: Arc<Hub>, uploads: Arc<Uploads>) {
+        let mut is_first = true;
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in (0..ROUNDS_BETWEEN_CLEARINGS).cycle() {
             round.tick().await;
             let (warden, hub, uploads) = (self.clone(), hub.clone(), uploads.clone());
+            let has_just_begun = std::mem::take(&mut is_first);
             let job = move || {
-                warden.look(&hub);
-                if number == 0 {
+                let order = warden.look(&hub).or(has_just_begun.then_some(0));
+                if number == 0 || order.is_some() {
                     uploads.clear(clock::wall());
                 }
+                warden.sweep(order, &uploads);
             };
             if let Err(e) = spawn_blocking(job).await {
                 log::error!("the warden's round failed: {e}");
@@ -80,14 +89,34 @@ impl Warden {
         }
     }
 
-    fn look(&self, hub: &Hub) {
+    /// Has done what is due. Gives the order to clear up, if there is one.
+    fn look(&self, hub: &Hub) -> Option<u64> {
         // What fails is in the log, and is tried again in the next round.
-        let Ok(Some(due)) = self.store.due_chores() else { return };
+        let Ok(Some(due)) = self.store.due_chores() else { return None };
         // Before the order of a ban is gone: by then it is in force.
         *self.bans.write().unwrap_or_else(PoisonError::into_inner) = due.bans;
         hub.end_where(|address| self.admit(address).err());
         if hub.begin_chores() {
             self.store.submit(Op::Chores { upto: due.upto });
+        }
+        due.sweep
+    }
+
+    /// Goes on with clearing up, or begins if there is an order for it.
+    fn sweep(&self, order: Option<u64>, uploads: &Uploads) {
+        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
+        if sweep.is_none()
+            && let Some(order) = order
+        {
+            *sweep = uploads.sweep(order);
+        }
+        let end = clock::instant() + SWEEPING;
+        while clock::instant() < end {
+            let Some(going) = sweep.as_mut() else { return };
+            // What fails is in the log. An order stays, and is begun anew in the next round.
+            if !matches!(going.step(&*self.store, uploads.files()), Ok(true)) {
+                *sweep = None;
+            }
         }
     }
 }

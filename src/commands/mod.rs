@@ -5,6 +5,7 @@
 mod ban;
 mod cert;
 mod check;
+mod gc;
 mod secret;
 mod user;
 
@@ -15,6 +16,7 @@ use chatwire::id::Micros;
 use chatwire::store::sqlite::admin::{Admin, AdminError, Effect};
 pub(crate) use check::CheckCommand;
 use chrono::{DateTime, SecondsFormat};
+pub(crate) use gc::GcCommand;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
 use std::path::Path;
@@ -50,6 +52,7 @@ fn open_or_make(data: &Path) -> Result<Admin, Error> {
 /// Says what was done, once it is in force.
 fn done(effect: Effect, text: &str) -> Result<(), Error> {
     match effect {
+        Effect::Now if text.is_empty() => Ok(()),
         Effect::Now => say(text),
         Effect::Later => Err(Error::Later),
     }

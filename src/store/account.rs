@@ -92,6 +92,8 @@ pub struct Account {
 pub struct DueChores {
     /// The last order of the operator's commands.
     pub upto: u64,
+    /// The last order to clear up, if there is one.
+    pub sweep: Option<u64>,
     /// The addresses that are banned, as of that order.
     pub bans: Bans,
 }

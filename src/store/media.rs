@@ -19,7 +19,7 @@ use crate::error::Refusal;
 use crate::id::MediaId;
 use crate::store::{Media, storage_full};
 use chatwire_codec::{Code, MediaKind};
-pub use half::{Half, Left};
+pub use half::{HALF_KEPT, Half, Left};
 pub use hold::Hold;
 pub(super) use shelf::relative_path;
 use shelf::{Shelf, Way};
@@ -99,6 +99,22 @@ impl MediaStore {
     /// stays for them.
     pub fn free(&self, id: &MediaId) {
         self.shelf.free(id);
+    }
+
+    /// The folders of whole files.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn shelves(&self) -> io::Result<Vec<PathBuf>> {
+        inventory::shelves(&self.data)
+    }
+
+    /// Which whole files lie in one of those folders.
+    ///
+    /// # Errors
+    /// When it cannot be read.
+    pub fn on_shelf(&self, shelf: &Path) -> io::Result<Vec<MediaId>> {
+        Ok(inventory::on_shelf(shelf)?.into_iter().filter_map(|file| file.what).collect())
     }
 
     /// Opens the file of this media for reading.

@@ -16,6 +16,7 @@ mod page;
 mod reading;
 mod removal;
 pub mod sqlite;
+pub mod sweep;
 mod upload;
 
 use crate::error::Refusal;
@@ -29,7 +30,7 @@ pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, Roo
 pub use reading::{Read, Reading};
 pub use removal::{Delete, Deleted};
 use std::sync::Arc;
-pub use upload::{Upload, Used};
+pub use upload::{Spare, UPLOAD_KEPT, Upload, Used};
 
 /// A change that is asked for. `conn` is handed back in the [`Committed`] that answers it.
 #[derive(Debug)]
@@ -73,6 +74,15 @@ pub enum Op {
     Chores {
         /// Orders of the operator's commands behind this one wait for the next time.
         upto: u64,
+    },
+    /// What [`sweep`] has found to be needed by nobody goes, where that is still so.
+    Sweep {
+        /// Files of media without a row.
+        files: Vec<MediaId>,
+        /// Rows of media without a message and an upload.
+        rows: Vec<(MediaKind, MediaId)>,
+        /// Orders to clear up are carried out with this, up to this one; 0: none.
+        order: u64,
     },
 }
 
@@ -229,6 +239,8 @@ pub enum Committed {
     Used,
     /// Of [`Op::Chores`]. Nothing if the store failed: then it is due still.
     Chores(Chores),
+    /// Of [`Op::Sweep`].
+    Swept,
 }
 
 /// A chat as the hub knows it.
@@ -480,6 +492,13 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `internal`.
     fn bans(&self) -> Result<Bans, Refusal>;
+
+    /// What of media nobody needs: those of these files, all that are stored from the first of them to the last, that
+    /// have no row, and the rows from the first to the last that have neither a message nor an upload.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn spare(&self, files: &[MediaId]) -> Result<Spare, Refusal>;
 
     /// What an [`Op::Chores`] would find to do; `None`: nothing.
     ///

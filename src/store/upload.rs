@@ -1,7 +1,11 @@
 //! Uploads that are whole, and how much is kept.
 
 use super::{Media, media};
-use crate::id::{ConnId, UserId};
+use crate::id::{ConnId, MediaId, Micros, UserId};
+use chatwire_codec::MediaKind;
+
+/// How long a whole upload may be sent. Then it goes, unless a message has it.
+pub const UPLOAD_KEPT: Micros = 7 * 24 * 3600 * 1_000_000;
 
 /// An upload that is whole, as a file that is held. Its user may send it from now on.
 #[derive(Debug)]
@@ -16,6 +20,15 @@ pub struct Upload {
     pub media: Media,
     /// Its file, which goes if this fails.
     pub hold: Box<media::Hold>,
+}
+
+/// What of media nobody needs.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Spare {
+    /// Files without a row.
+    pub files: Vec<MediaId>,
+    /// Rows without a message and an upload.
+    pub rows: Vec<(MediaKind, MediaId)>,
 }
 
 /// Bytes of media that are kept.

@@ -7,16 +7,14 @@ use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::quota::{Quota, Reserved};
 use crate::session::Wish;
-use crate::store::media::{Half, Hold, MediaStore};
+use crate::store::media::{HALF_KEPT, Half, Hold, MediaStore};
+use crate::store::sweep::Sweep;
 use crate::store::{Media, Store};
 use chatwire_codec::Code;
 use claims::{Claim, Claims};
 use std::sync::Arc;
 use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
-
-/// How long half an upload is kept.
-const KEPT: Micros = 24 * 3600 * 1_000_000;
 
 /// See the module.
 pub struct Uploads {
@@ -84,13 +82,25 @@ impl Uploads {
         }
     }
 
+    /// The files that uploads become.
+    #[must_use]
+    pub fn files(&self) -> &MediaStore {
+        &self.media
+    }
+
+    /// Begins to clear up. Blocks on the disk.
+    #[must_use]
+    pub fn sweep(&self, order: u64) -> Option<Sweep> {
+        Sweep::begin(&self.media, order).inspect_err(|e| log::error!("the media cannot be read: {e}")).ok()
+    }
+
     /// Removes half uploads that were not added to for a day. Blocks on the disk.
     pub fn clear(&self, now: Micros) {
         let halves = match self.media.halves() {
             Ok(halves) => halves,
             Err(e) => return log::error!("the half uploads cannot be read: {e}"),
         };
-        for half in halves.iter().filter(|half| now - half.touched_at > KEPT) {
+        for half in halves.iter().filter(|half| now - half.touched_at > HALF_KEPT) {
             let Some(_claim) = self.claims.take_unclaimed((half.user, half.media)) else { continue };
             self.media.remove_half(half.user, &half.media);
             self.quota.forget(half.user, half.media);

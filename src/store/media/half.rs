@@ -19,6 +19,9 @@ use std::os::unix::fs::{FileExt, MetadataExt};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+/// How long half an upload is kept that nothing is added to.
+pub const HALF_KEPT: Micros = 24 * 3600 * 1_000_000;
+
 /// Bytes that are read at once where a file is hashed.
 const READ_BYTES: usize = 256 * 1024;
 

@@ -2,7 +2,7 @@
 
 use super::half::named;
 use super::shelf::place;
-use super::{HALF, MEDIA};
+use super::{HALF, MEDIA, TMP};
 use crate::id::{MediaId, Micros, UserId};
 use std::fs::{self, File, Metadata};
 use std::io;
@@ -49,6 +49,12 @@ pub(in crate::store) fn halves(data: &Path) -> io::Result<Vec<Lying<(UserId, Med
         found.extend(lying(path, what));
     }
     Ok(found)
+}
+
+/// What is on its way, or was when a server crashed.
+pub(in crate::store) fn temporary(data: &Path) -> io::Result<Vec<Lying<()>>> {
+    let paths = entries(&data.join(TMP))?;
+    Ok(paths.into_iter().filter_map(|path| lying(path, Some(()))).collect())
 }
 
 /// The digest of a file's bytes, and how many they are.

@@ -23,6 +23,8 @@ const ADDRESS_BANS: i64 = 10_000;
 /// How often, and how many times, it is looked whether the server has acted: three seconds in all.
 const LOOK_AGAIN: Duration = Duration::from_millis(20);
 const LOOKS: u32 = 150;
+/// The same for clearing up, which may have a million files to look at: ten minutes.
+const SWEEP_LOOKS: u32 = 30_000;
 
 /// Why a command could not be carried out.
 #[derive(Debug, thiserror::Error)]
@@ -338,13 +340,37 @@ impl Admin {
         })
     }
 
+    /// Whether a server works on the data.
+    ///
+    /// # Errors
+    /// The disk's.
+    pub fn is_served(&self) -> Result<bool, AdminError> {
+        Ok(open::is_locked(&self.data)?)
+    }
+
+    /// Has the server that works on the data clear up, and waits until it has.
+    ///
+    /// # Errors
+    /// The database's.
+    pub fn sweep(&mut self) -> Result<Effect, AdminError> {
+        let order = self.change(|db| {
+            db.execute("INSERT INTO orders (sweep) VALUES (1)", [])?;
+            Ok(db.last_insert_rowid())
+        })?;
+        self.wait_for(order, SWEEP_LOOKS)
+    }
+
     /// A change that a server must act on: waits until it has.
     fn order(
         &mut self,
         change: impl FnOnce(&Connection) -> Result<i64, AdminError>,
     ) -> Result<Effect, AdminError> {
         let order = self.change(change)?;
-        for _ in 0..LOOKS {
+        self.wait_for(order, LOOKS)
+    }
+
+    fn wait_for(&self, order: i64, looks: u32) -> Result<Effect, AdminError> {
+        for _ in 0..looks {
             let is_due = self.db.prepare_cached("SELECT 1 FROM orders WHERE id = ?1")?.exists([order])?;
             if !is_due || !open::is_locked(&self.data)? {
                 return Ok(Effect::Now);

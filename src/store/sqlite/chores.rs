@@ -10,7 +10,7 @@ use super::membership::passing;
 use super::writer::Writer;
 use super::{index, row};
 use crate::id::{ChatId, Micros, UserId};
-use crate::store::{Chores, Committed, DueChores, Farewell};
+use crate::store::{Chores, Committed, DueChores, Farewell, UPLOAD_KEPT};
 use rusqlite::{Connection, params};
 
 /// How long the name of a guest stays taken behind the end of its token.
@@ -33,17 +33,20 @@ pub(super) fn due(db: &Connection, now: Micros) -> Done<Option<DueChores>> {
                  OR EXISTS (SELECT 1 FROM users WHERE kind = 0 AND deleted_at IS NOT NULL
                                AND name_key IS NOT NULL AND last_seen < ?2)
                  OR EXISTS (SELECT 1 FROM tokens t JOIN users u ON u.id = t.user
-                             WHERE t.last_used < ?3 AND u.last_seen IS NOT NULL)",
+                             WHERE t.last_used < ?3 AND u.last_seen IS NOT NULL)
+                 OR EXISTS (SELECT 1 FROM uploads WHERE stored_at < ?4)",
         )?
-        .query_row(params![now - GUEST_LIFE, now - GUEST_LIFE - NAME_KEPT, now - TOKEN_LIFE], |row| {
-            row.get(0)
-        })?;
+        .query_row(
+            params![now - GUEST_LIFE, now - GUEST_LIFE - NAME_KEPT, now - TOKEN_LIFE, now - UPLOAD_KEPT],
+            |row| row.get(0),
+        )?;
     if !has_any {
         return Ok(None);
     }
-    let upto =
-        db.prepare_cached("SELECT coalesce(max(id), 0) FROM orders")?.query_row([], |row| id_at(row, 0))?;
-    Ok(Some(DueChores { upto, bans: bans::of_addresses(db)? }))
+    let (upto, sweep) = db
+        .prepare_cached("SELECT coalesce(max(id), 0), max(iif(sweep = 1, id, NULL)) FROM orders")?
+        .query_row([], |row| Ok((id_at(row, 0)?, row.get::<_, Option<i64>>(1)?.map(i64::cast_unsigned))))?;
+    Ok(Some(DueChores { upto, sweep, bans: bans::of_addresses(db)? }))
 }
 
 impl Writer {
@@ -56,6 +59,7 @@ impl Writer {
             }
             writer.free_names(now)?;
             writer.forget_tokens(now)?;
+            writer.forget_uploads(now)?;
             Ok(chores)
         });
         // There is nobody to be told of a failure, and it is in the log.
@@ -66,7 +70,7 @@ impl Writer {
     fn obey(&mut self, upto: u64, now: Micros) -> Done<(Chores, bool)> {
         let orders: Vec<(i64, Option<i64>)> = self
             .db
-            .prepare_cached("SELECT id, user FROM orders WHERE id <= ?1 ORDER BY id LIMIT ?2")?
+            .prepare_cached("SELECT id, user FROM orders WHERE id <= ?1 AND sweep = 0 ORDER BY id LIMIT ?2")?
             .query_map(params![sql(upto), ORDERS], |row| Ok((row.get(0)?, row.get(1)?)))?
             .collect::<rusqlite::Result<_>>()?;
         let mut chores = Chores::default();
@@ -177,6 +181,20 @@ impl Writer {
             )?
             .execute(params![now - TOKEN_LIFE, ROWS])?;
         Ok(())
+    }
+
+    /// Whole uploads that nobody has sent in time, with what only they kept.
+    fn forget_uploads(&mut self, now: Micros) -> Done<()> {
+        let over = self
+            .db
+            .prepare_cached(
+                "DELETE FROM uploads WHERE (user, media, kind) IN
+                     (SELECT user, media, kind FROM uploads WHERE stored_at < ?1 LIMIT ?2)
+                 RETURNING kind, media",
+            )?
+            .query_map(params![now - UPLOAD_KEPT, ROWS], row::media_ref)?
+            .collect::<rusqlite::Result<Vec<_>>>()?;
+        self.free(&over)
     }
 }
 

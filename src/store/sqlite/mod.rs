@@ -35,7 +35,7 @@ pub use open::OpenError;
 
 use super::{
     Account, ChatRow, DueChores, Found, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op,
-    RoomRow, Search, Store, Target, Used,
+    RoomRow, Search, Spare, Store, Target, Used,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
@@ -264,6 +264,10 @@ impl Store for SqliteStore {
 
     fn bans(&self) -> Result<Bans, Refusal> {
         query::read(&self.readers, bans::of_addresses)
+    }
+
+    fn spare(&self, files: &[MediaId]) -> Result<Spare, Refusal> {
+        query::read(&self.readers, |db| upload::spare(db, files))
     }
 
     fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {

@@ -14,8 +14,12 @@ use std::time::Duration;
 /// What data has that is made now.
 const SCHEMA: &str = include_str!("../../../schema.sql");
 /// From each earlier version to the next, the first of them from version 1. Only ever appended to.
-const STEPS: &[&str] =
-    &[include_str!("steps/2.sql"), include_str!("steps/3.sql"), include_str!("steps/4.sql")];
+const STEPS: &[&str] = &[
+    include_str!("steps/2.sql"),
+    include_str!("steps/3.sql"),
+    include_str!("steps/4.sql"),
+    include_str!("steps/5.sql"),
+];
 /// The version of [`SCHEMA`].
 const VERSION: usize = STEPS.len() + 1;
 

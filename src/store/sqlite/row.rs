@@ -145,7 +145,7 @@ pub(super) fn media_refs(db: &Connection, from: i64, to: i64) -> rusqlite::Resul
 }
 
 /// Columns: kind, media.
-fn media_ref(row: &Row<'_>) -> rusqlite::Result<(MediaKind, MediaId)> {
+pub(super) fn media_ref(row: &Row<'_>) -> rusqlite::Result<(MediaKind, MediaId)> {
     let number: u8 = row.get(0)?;
     let kind = kind(number).ok_or(rusqlite::Error::IntegralValueOutOfRange(0, number.into()))?;
     Ok((kind, MediaId(row.get(1)?)))

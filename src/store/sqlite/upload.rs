@@ -2,15 +2,18 @@
 
 use super::chat::{id_at, sql};
 use super::fault::Done;
+use super::row;
 use super::writer::Writer;
-use crate::id::{Micros, UserId};
+use crate::id::{MediaId, Micros, UserId};
 use crate::store::media::relative_path;
-use crate::store::{Committed, Media, Upload, Used};
+use crate::store::{Committed, Media, Spare, Upload, Used};
+use chatwire_codec::MediaKind;
 use rusqlite::{Connection, params};
+use std::collections::HashSet;
 
-/// Rows of media that no message has, and that nobody may send.
-pub(super) const COUNT_UNUSED: &str = "SELECT count(*) FROM media m
-  WHERE NOT EXISTS (SELECT 1 FROM media_refs WHERE media = m.id AND kind = m.kind)
+/// What holds of the row `m` of media that no message has, and that nobody may send.
+pub(super) const UNUSED: &str = "
+    NOT EXISTS (SELECT 1 FROM media_refs WHERE media = m.id AND kind = m.kind)
     AND NOT EXISTS (SELECT 1 FROM uploads WHERE media = m.id AND kind = m.kind)";
 
 impl Writer {
@@ -33,6 +36,27 @@ impl Writer {
             self.holds.push(*hold);
         }
         Committed::Upload(conn, ticket, done)
+    }
+
+    /// Lets go what nobody needs. The files go behind the commit, where that is still so then.
+    pub(super) fn sweep(
+        &mut self,
+        files: Vec<MediaId>,
+        rows: &[(MediaKind, MediaId)],
+        order: u64,
+    ) -> Committed {
+        let done = self.atomically(|writer| {
+            writer.free(rows)?;
+            writer
+                .db
+                .prepare_cached("DELETE FROM orders WHERE id <= ?1 AND sweep = 1")?
+                .execute(params![sql(order)])?;
+            writer.freed.extend(files);
+            Ok(())
+        });
+        // There is nobody to be told of a failure, and it is in the log.
+        let _ = self.settle(done);
+        Committed::Swept
     }
 
     /// The row of media that this user brings, if there is none yet.
@@ -68,6 +92,22 @@ pub(super) fn used(db: &Connection, user: UserId) -> Done<Used> {
         )?
         .query_row(params![sql(user.0)], |row| Ok(Used { all: id_at(row, 0)?, own: id_at(row, 1)? }))?;
     Ok(used)
+}
+
+pub(super) fn spare(db: &Connection, files: &[MediaId]) -> Done<Spare> {
+    let (Some(first), Some(last)) = (files.iter().min(), files.iter().max()) else {
+        return Ok(Spare::default());
+    };
+    let listed: HashSet<MediaId> = db
+        .prepare_cached("SELECT DISTINCT id FROM media WHERE id BETWEEN ?1 AND ?2")?
+        .query_map(params![first.0, last.0], |row| row.get(0).map(MediaId))?
+        .collect::<rusqlite::Result<_>>()?;
+    let rows = db
+        .prepare_cached(&format!("SELECT kind, id FROM media m WHERE id BETWEEN ?1 AND ?2 AND {UNUSED}"))?
+        .query_map(params![first.0, last.0], row::media_ref)?
+        .collect::<rusqlite::Result<_>>()?;
+    let files = files.iter().copied().filter(|id| !listed.contains(id)).collect();
+    Ok(Spare { files, rows })
 }
 
 pub(super) fn has_nonce(db: &Connection, user: UserId, nonce: u64) -> Done<bool> {

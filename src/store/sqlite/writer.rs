@@ -223,6 +223,7 @@ impl Writer {
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
+            Op::Sweep { files, rows, order } => self.sweep(files, &rows, order),
         };
         batch.committed.push(committed);
     }
@@ -379,7 +380,7 @@ impl Committed {
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Upload(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
-            Committed::Used => {}
+            Committed::Used | Committed::Swept => {}
             Committed::Chores(chores) => *chores = Chores::default(),
         }
     }
@@ -405,6 +406,7 @@ fn untried(op: &Op) -> Committed {
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,
         Op::Chores { .. } => Committed::Chores(Chores::default()),
+        Op::Sweep { .. } => Committed::Swept,
     }
 }
 

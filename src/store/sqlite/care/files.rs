@@ -34,9 +34,9 @@ pub(super) fn check(data: &Path, database: &Path, look: Look, report: &mut Repor
     let db = open::observer(database)?;
     check_rows(data, &db, look, report)?;
     check_shelves(data, &db, look, report)?;
-    let count = db.query_row(upload::COUNT_UNUSED, [], |row| id_at(row, 0))?;
-    if count > 0 {
-        report.spare.push(format!("rows of media that nobody needs ({count}). {SPARE}"));
+    let rows = unused(&db)?;
+    if rows > 0 {
+        report.spare.push(format!("rows of media that nobody needs ({rows}). {SPARE}"));
     }
     Ok(())
 }
@@ -101,6 +101,12 @@ pub(super) fn rows_behind(db: &Connection, id: &[u8]) -> rusqlite::Result<Vec<(M
         .collect()
 }
 
+/// Rows of media that nobody needs.
+pub(super) fn unused(db: &Connection) -> rusqlite::Result<u64> {
+    let sql = format!("SELECT count(*) FROM media m WHERE {}", upload::UNUSED);
+    db.query_row(&sql, [], |row| id_at(row, 0))
+}
+
 fn is_listed(db: &Connection, id: &MediaId) -> rusqlite::Result<bool> {
     db.prepare_cached("SELECT 1 FROM media WHERE id = ?1")?.exists(params![id.0])
 }
@@ -135,6 +141,6 @@ pub(super) fn unlisted(db: &Connection, files: Vec<Lying<MediaId>>) -> rusqlite:
     Ok(files.into_iter().filter(|file| file.what.is_none_or(|id| !listed.contains(&id))).collect())
 }
 
-fn fault(path: &Path) -> impl FnOnce(io::Error) -> AdminError {
+pub(super) fn fault(path: &Path) -> impl FnOnce(io::Error) -> AdminError {
     move |source| OpenError::Io { path: path.to_owned(), source }.into()
 }

@@ -1,10 +1,13 @@
-//! The data as a whole, in the operator's hands: whether it is sound.
+//! The data as a whole, in the operator's hands: whether it is sound, and what nobody needs.
 //!
 //! Database and files are two things that a server keeps in step; here they are looked at together, beside a server
 //! that runs or without one.
 
+mod clear;
 mod files;
 mod rows;
+
+pub use clear::{Clutter, Pile, clear, clutter};
 
 use super::admin::AdminError;
 use super::open;
