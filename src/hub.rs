@@ -379,6 +379,7 @@ impl Hub {
                 }
             }
             Committed::Chores(chores) => self.chores_done(&chores),
+            Committed::Expired => self.end_chores(),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }
     }

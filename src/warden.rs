@@ -6,12 +6,14 @@
 use crate::clock;
 use crate::error::Refusal;
 use crate::hub::Hub;
+use crate::id::{ChatId, Micros};
 use crate::policy::bans::Bans;
 use crate::policy::newcomers::{self, Newcomer, Newcomers};
 use crate::store::sweep::Sweep;
 use crate::store::{Op, Store};
 use crate::uploads::Uploads;
 use std::net::IpAddr;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 use tokio::task::spawn_blocking;
@@ -23,6 +25,13 @@ const ROUND: Duration = Duration::from_millis(200);
 /// So many rounds are between two looks for half uploads that nobody has gone on with: ten minutes.
 const ROUNDS_BETWEEN_CLEARINGS: u32 = 3000;
 
+/// So many rounds are between the beginnings of two walks to messages that are too old: a minute.
+const ROUNDS_BETWEEN_WALKS: u32 = 300;
+/// Messages that are removed in a round because they are too old: where little else is to do, and where much is. A few
+/// milliseconds, and one.
+const EXPIRE_CALM: usize = 256;
+const EXPIRE_BUSY: usize = 64;
+const DAY: Micros = 24 * 3600 * 1_000_000;
 /// How long it is cleared up in a round.
 const SWEEPING: Duration = Duration::from_millis(50);
 
@@ -31,6 +40,10 @@ pub struct Warden {
     store: Arc<dyn Store>,
     /// Clearing up that is under way.
     sweep: Mutex<Option<Sweep>>,
+    /// How long messages are kept; 0: for ever.
+    kept: AtomicI64,
+    /// The last chat that has been looked at on the walk to old messages; `None`: it rests.
+    walk: Mutex<Option<ChatId>>,
     bans: RwLock<Bans>,
     newcomers: Mutex<Newcomers>,
 }
@@ -42,12 +55,22 @@ impl Warden {
     /// When they cannot be read.
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
-        Ok(Warden { store, sweep: Mutex::default(), bans, newcomers: Mutex::default() })
+        let (sweep, kept, walk) = (Mutex::default(), AtomicI64::new(0), Mutex::default());
+        Ok(Warden { store, sweep, kept, walk, bans, newcomers: Mutex::default() })
     }
 
     /// So many new users may come from now on. Before that, any number.
     pub fn set_newcomers(&self, bounds: newcomers::Bounds) {
         self.newcomers.lock().unwrap_or_else(PoisonError::into_inner).set_bounds(bounds);
+    }
+
+    /// Messages are kept so many days from now on; 0: for ever. Before that, for ever.
+    pub fn set_retention(&self, days: usize) {
+        let days = Micros::try_from(days).unwrap_or(0);
+        let kept = days.saturating_mul(DAY);
+        if self.kept.swap(kept, Ordering::Relaxed) != kept {
+            *self.walk.lock().unwrap_or_else(PoisonError::into_inner) = Some(ChatId(0));
+        }
     }
 
     /// Whether another new user may come from this address.
@@ -82,6 +105,7 @@ impl Warden {
                     uploads.clear(clock::wall());
                 }
                 warden.sweep(order, &uploads);
+                warden.expire(number % ROUNDS_BETWEEN_WALKS == 0, &hub);
             };
             if let Err(e) = spawn_blocking(job).await {
                 log::error!("the warden's round failed: {e}");
@@ -100,6 +124,24 @@ impl Warden {
             self.store.submit(Op::Chores { upto: due.upto });
         }
         due.sweep
+    }
+
+    /// Goes on to messages that are too old, or sets out.
+    fn expire(&self, sets_out: bool, hub: &Hub) {
+        let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
+        let kept = self.kept.load(Ordering::Relaxed);
+        let begin = sets_out.then_some(ChatId(0));
+        let Some(after) = walk.or(begin).filter(|_| kept > 0) else { return *walk = None };
+        let before = clock::wall().saturating_sub(kept);
+        // What fails is in the log, and is tried again in the next round.
+        *walk = Some(after);
+        let Ok(found) = self.store.expired(before, after) else { return };
+        if found.chats.is_empty() {
+            *walk = found.next;
+        } else if hub.begin_chores() {
+            let most = if self.store.is_calm() { EXPIRE_CALM } else { EXPIRE_BUSY };
+            self.store.submit(Op::Expire { before, chats: found.chats, most });
+        }
     }
 
     /// Goes on with clearing up, or begins if there is an order for it.

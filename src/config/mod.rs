@@ -34,6 +34,8 @@ pub struct Config {
     pub tls: TlsFiles,
     /// `store.durability`: whether a commit waits for the disk.
     pub durability: Durability,
+    /// `store.retention_days`: how long messages are kept; 0: for ever.
+    pub retention_days: usize,
     /// `policy.*`: zones, hours, guests.
     pub policy: Policy,
     /// `limits.*`.
@@ -65,6 +67,7 @@ impl Config {
             listen_tls: None,
             tls: TlsFiles::default(),
             durability: Durability::Full,
+            retention_days: 0,
             policy: Policy::default(),
             limits: Limits::default(),
             timing: Timing::default(),

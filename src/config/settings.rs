@@ -59,6 +59,9 @@ pub const VARIABLE_PREFIX: &str = "CHATWIRE_";
 /// The largest `limits.text_bytes`: a TEXT is held whole in memory, on both sides.
 pub const MAX_TEXT_BYTES: u64 = 1 << 20;
 
+/// The largest `store.retention_days`: a hundred years.
+const MAX_DAYS: u64 = 36_500;
+
 const DAY_SECS: f64 = 86_400.0;
 const HOUR_SECS: f64 = 3600.0;
 /// The shortest of the spells of silence and patience.
@@ -119,8 +122,8 @@ pub static SETTINGS: &[Setting] = &[
         key: "store.retention_days",
         default: "0",
         doc: "How many days messages are kept; 0: for ever.",
-        takes: Takes::NotYet("0"),
-        from: From::Start,
+        takes: Takes::Count(0..=MAX_DAYS, |config| &mut config.retention_days),
+        from: From::Reload,
     },
     Setting {
         key: "policy.timezones",

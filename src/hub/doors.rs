@@ -30,7 +30,7 @@ impl Hub {
         }
     }
 
-    /// Notes that an [`Op::Chores`] is on its way; false if one is already.
+    /// Notes that an [`Op::Chores`] or [`Op::Expire`] is on its way; false if one is already.
     pub fn begin_chores(&self) -> bool {
         !self.has_chores.swap(true, Ordering::SeqCst)
     }
@@ -63,6 +63,11 @@ impl Hub {
             self.end_user(*user, farewell);
         }
         chores.left.iter().for_each(|left| self.ended(left, Change::Left, None));
+        self.end_chores();
+    }
+
+    /// Notes that what [`Hub::begin_chores`] was for is done.
+    pub(super) fn end_chores(&self) {
         self.has_chores.store(false, Ordering::SeqCst);
     }
 

@@ -78,6 +78,7 @@ impl InForce {
         let rules = Arc::new(rules(config));
         *shared.rules.write().unwrap_or_else(PoisonError::into_inner) = rules;
         shared.hub.set_connections_per_user(config.limits.connections_per_user);
+        shared.warden.set_retention(config.retention_days);
         shared.warden.set_newcomers(config.limits.newcomers.clone());
         self.entrance.set_rules(door_rules(config));
         self.entrance.places.set_bounds(bounds(config, shares));

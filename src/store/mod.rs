@@ -12,6 +12,7 @@
 mod account;
 mod group;
 pub mod media;
+mod membership;
 mod page;
 mod reading;
 mod removal;
@@ -26,9 +27,10 @@ pub(crate) use account::wrong_password;
 pub use account::{Account, Chores, DueChores, Farewell, FirstRoom, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
 pub use group::{Create, Entered, Invite, Invited, Remove};
+pub use membership::{Join, Joined, Leave, Left};
 pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};
 pub use reading::{Read, Reading};
-pub use removal::{Delete, Deleted};
+pub use removal::{Delete, Deleted, Expired};
 use std::sync::Arc;
 pub use upload::{Spare, UPLOAD_KEPT, Upload, Used};
 
@@ -74,6 +76,15 @@ pub enum Op {
     Chores {
         /// Orders of the operator's commands behind this one wait for the next time.
         upto: u64,
+    },
+    /// The oldest messages of these chats go, so far as they are from before a time.
+    Expire {
+        /// From before this.
+        before: Micros,
+        /// Where to look.
+        chats: Vec<ChatId>,
+        /// So many at most.
+        most: usize,
     },
     /// What [`sweep`] has found to be needed by nobody goes, where that is still so.
     Sweep {
@@ -163,34 +174,6 @@ pub struct Media {
     pub height: u32,
 }
 
-/// JOIN.
-#[derive(Debug)]
-pub struct Join {
-    /// The connection.
-    pub conn: ConnId,
-    /// Its user.
-    pub user: UserId,
-    /// The request.
-    pub req: u32,
-    /// The room's name, checked.
-    pub room: Box<str>,
-    /// The room that the user leaves for it, if it is another one.
-    pub leave: Option<ChatId>,
-}
-
-/// LEAVE.
-#[derive(Debug)]
-pub struct Leave {
-    /// The connection.
-    pub conn: ConnId,
-    /// Its user.
-    pub user: UserId,
-    /// The request.
-    pub req: u32,
-    /// What to leave; `None`: the home chat, which is refused.
-    pub chat: Option<ChatId>,
-}
-
 /// SYNC.
 #[derive(Clone, Copy, Debug)]
 pub struct Sync {
@@ -239,6 +222,8 @@ pub enum Committed {
     Used,
     /// Of [`Op::Chores`]. Nothing if the store failed: then it is due still.
     Chores(Chores),
+    /// Of [`Op::Expire`]. If the store failed they are there still.
+    Expired,
     /// Of [`Op::Sweep`].
     Swept,
 }
@@ -326,44 +311,6 @@ pub struct Message {
     pub name: Box<str>,
     /// What it is. Never [`Content::Reference`].
     pub content: Content,
-}
-
-/// A user in a room.
-#[derive(Debug)]
-pub struct Joined {
-    /// Who.
-    pub user: UserId,
-    /// By this name.
-    pub user_name: Arc<str>,
-    /// The room.
-    pub chat: ChatId,
-    /// Its newest message.
-    pub last_seq: Seq,
-    /// Its name, as it was first spelled.
-    pub room: Arc<str>,
-    /// Whether it was made for this.
-    pub created: bool,
-    /// Whether the user was no member before.
-    pub is_new: bool,
-    /// When.
-    pub at: Micros,
-    /// The room that the user left for it.
-    pub left: Option<Left>,
-}
-
-/// A membership that has ended.
-#[derive(Debug)]
-pub struct Left {
-    /// Who.
-    pub user: UserId,
-    /// By this name.
-    pub user_name: Arc<str>,
-    /// Of what.
-    pub chat: ChatId,
-    /// Its name or title.
-    pub room: Arc<str>,
-    /// When.
-    pub at: Micros,
 }
 
 /// A place in a chat to go on from.
@@ -492,6 +439,15 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `internal`.
     fn bans(&self) -> Result<Bans, Refusal>;
+
+    /// Chats behind `after` with messages from before a time.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn expired(&self, before: Micros, after: ChatId) -> Result<Expired, Refusal>;
+
+    /// Whether there is little to do.
+    fn is_calm(&self) -> bool;
 
     /// What of media nobody needs: those of these files, all that are stored from the first of them to the last, that
     /// have no row, and the rows from the first to the last that have neither a message nor an upload.

@@ -1,6 +1,15 @@
-//! What goes into and comes out of the removal of a message: DELETE.
+//! What goes into and comes out of the removal of messages: by DELETE, and because they are old.
 
 use crate::id::{ChatId, ConnId, Seq, UserId};
+
+/// Chats with messages that are older than they are kept.
+#[derive(Debug)]
+pub struct Expired {
+    /// Some of them, by id.
+    pub chats: Vec<ChatId>,
+    /// Up to and with this chat all were looked at; `None`: there are none behind.
+    pub next: Option<ChatId>,
+}
 
 /// DELETE.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

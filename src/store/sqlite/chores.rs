@@ -3,13 +3,13 @@
 //! it in `orders`.
 
 use super::bans;
-use super::chat::{MAX_SEQ, id_at, message_id, sql};
+use super::chat::{id_at, sql};
 use super::fault::Done;
 use super::login::{GUEST_LIFE, TOKEN_LIFE};
 use super::membership::passing;
+use super::row;
 use super::writer::Writer;
-use super::{index, row};
-use crate::id::{ChatId, Micros, UserId};
+use crate::id::{Micros, UserId};
 use crate::store::{Chores, Committed, DueChores, Farewell, UPLOAD_KEPT};
 use rusqlite::{Connection, params};
 
@@ -104,34 +104,15 @@ impl Writer {
         }
         self.db.prepare_cached("DELETE FROM positions WHERE user = ?1")?.execute(params![sql(user.0)])?;
         let Some(home) = self.cache.pair(&self.db, UserId::ASSISTANT, user)? else { return Ok(true) };
-        *messages -= self.delete_messages(home, *messages)?;
-        if *messages == 0 {
+        if let Some(last) = self.last_to_go(home, Micros::MAX, *messages)? {
+            *messages -= self.delete_messages(home, last.id)?;
+        }
+        if self.last_to_go(home, Micros::MAX, 1)?.is_some() {
             return Ok(false);
         }
         self.db.prepare_cached("DELETE FROM chats WHERE id = ?1")?.execute(params![sql(home.0)])?;
         self.cache.home_deleted(user, home);
         Ok(true)
-    }
-
-    /// The oldest messages of a chat, at most so many.
-    fn delete_messages(&mut self, chat: ChatId, most: usize) -> Done<usize> {
-        let indexed = index::indexed_seq(&self.db, chat)?.unwrap_or(0);
-        index::forget(&self.db, chat, indexed, most as u64)?;
-        let first = message_id(chat, 0);
-        let last: i64 = self
-            .db
-            .prepare_cached(
-                "SELECT coalesce(max(id), ?1) FROM
-                     (SELECT id FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)",
-            )?
-            .query_row(params![first, message_id(chat, MAX_SEQ), sql(most as u64)], |row| row.get(0))?;
-        let media = row::media_refs(&self.db, first, last)?;
-        let deleted = self
-            .db
-            .prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
-            .execute(params![first, last])?;
-        self.free(&media)?;
-        Ok(deleted)
     }
 
     /// Guests who may not come back any more are deleted; clearing up behind them is an order of its own.

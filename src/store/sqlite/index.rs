@@ -173,21 +173,14 @@ pub(super) fn indexed_seq(db: &Connection, chat: ChatId) -> rusqlite::Result<Opt
         .optional()
 }
 
-/// Takes the words of a chat's oldest messages out of the index, at most so many messages, of those up to
-/// `indexed`. To be called before the messages are deleted, since their text says which words.
-pub(super) fn forget(db: &Connection, chat: ChatId, indexed: Seq, most: u64) -> rusqlite::Result<()> {
+/// Takes the words of a chat's messages up to and with `upto` out of the index, which must all be in it. To be called
+/// before the messages are deleted, since their text says which words.
+pub(super) fn forget(db: &Connection, chat: ChatId, upto: Seq) -> rusqlite::Result<()> {
     db.prepare_cached(&format!(
         "INSERT INTO words (words, rowid, body)
-         SELECT 'delete', id, {TEXT} FROM
-             (SELECT id, kind, body, name FROM messages WHERE id BETWEEN ?1 AND ?2 ORDER BY id LIMIT ?3)
-          WHERE id <= ?4 AND {TEXT} <> ''"
+         SELECT 'delete', id, {TEXT} FROM messages WHERE id BETWEEN ?1 AND ?2 AND {TEXT} <> '' ORDER BY id"
     ))?
-    .execute(params![
-        message_id(chat, 0),
-        message_id(chat, MAX_SEQ),
-        sql(most),
-        message_id(chat, indexed)
-    ])?;
+    .execute(params![message_id(chat, 0), message_id(chat, upto)])?;
     Ok(())
 }
 

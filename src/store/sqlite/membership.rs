@@ -242,7 +242,7 @@ fn hand_over(db: &Connection, chat: ChatId) -> rusqlite::Result<()> {
     Ok(())
 }
 
-fn delete_unused_room(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
+pub(super) fn delete_unused_room(db: &Connection, chat: ChatId) -> rusqlite::Result<bool> {
     let deleted = db
         .prepare_cached(
             "DELETE FROM chats WHERE id = ?1 AND id <> 1
@@ -263,7 +263,7 @@ fn delete_empty_group(db: &Connection, chat: ChatId) -> rusqlite::Result<End> {
     if deleted == 0 {
         return Ok(End::ChatStays);
     }
-    index::forget(db, chat, indexed, MAX_SEQ)?;
+    index::forget(db, chat, indexed)?;
     let media = row::media_refs(db, message_id(chat, 0), message_id(chat, MAX_SEQ))?;
     db.prepare_cached("DELETE FROM messages WHERE id BETWEEN ?1 AND ?2")?
         .execute(params![message_id(chat, 0), message_id(chat, MAX_SEQ)])?;

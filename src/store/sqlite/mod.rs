@@ -22,6 +22,7 @@ mod open;
 mod position;
 mod query;
 mod removal;
+mod retention;
 mod row;
 mod search;
 mod seat;
@@ -34,8 +35,8 @@ mod writer;
 pub use open::OpenError;
 
 use super::{
-    Account, ChatRow, DueChores, Found, HistoryPage, HistoryQuery, Listed, Media, MemberRow, Message, Op,
-    RoomRow, Search, Spare, Store, Target, Used,
+    Account, ChatRow, DueChores, Expired, Found, HistoryPage, HistoryQuery, Listed, Media, MemberRow,
+    Message, Op, RoomRow, Search, Spare, Store, Target, Used,
 };
 use crate::config::Durability;
 use crate::error::Refusal;
@@ -268,6 +269,14 @@ impl Store for SqliteStore {
 
     fn spare(&self, files: &[MediaId]) -> Result<Spare, Refusal> {
         query::read(&self.readers, |db| upload::spare(db, files))
+    }
+
+    fn expired(&self, before: Micros, after: ChatId) -> Result<Expired, Refusal> {
+        query::read(&self.readers, |db| retention::expired(db, before, after))
+    }
+
+    fn is_calm(&self) -> bool {
+        self.desk.is_calm()
     }
 
     fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {

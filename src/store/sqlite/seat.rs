@@ -170,6 +170,11 @@ impl Desk {
         !self.inbox.is_empty()
     }
 
+    /// Whether the last ops were few, and quickly done.
+    pub(super) fn is_calm(&self) -> bool {
+        self.is_calm.load(Ordering::Relaxed)
+    }
+
     pub(super) fn close(&self) {
         self.inbox.close();
     }

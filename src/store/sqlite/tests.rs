@@ -9,6 +9,7 @@ mod login;
 mod positions;
 mod query;
 mod removal;
+mod retention;
 mod rooms;
 mod search;
 mod uploads;

@@ -1,6 +1,6 @@
 //! The one that writes: takes what waited, carries it out in one transaction, commits once, and hands on what
 //! came of it. What each op does is in [`super::append`], [`super::login`], [`super::membership`],
-//! [`super::group`], [`super::position`], [`super::removal`], [`super::upload`] and [`super::chores`].
+//! [`super::group`], [`super::position`], [`super::removal`], [`super::retention`], [`super::upload`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
 //! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
@@ -223,6 +223,7 @@ impl Writer {
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
+            Op::Expire { before, chats, most } => self.expire(before, &chats, most),
             Op::Sweep { files, rows, order } => self.sweep(files, &rows, order),
         };
         batch.committed.push(committed);
@@ -380,7 +381,7 @@ impl Committed {
             Committed::Sync(_, _, done) => *done = Err(refusal),
             Committed::Upload(_, _, done) => *done = Err(refusal),
             Committed::Departed(_, left) => left.clear(),
-            Committed::Used | Committed::Swept => {}
+            Committed::Used | Committed::Expired | Committed::Swept => {}
             Committed::Chores(chores) => *chores = Chores::default(),
         }
     }
@@ -406,6 +407,7 @@ fn untried(op: &Op) -> Committed {
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
         Op::Used { .. } => Committed::Used,
         Op::Chores { .. } => Committed::Chores(Chores::default()),
+        Op::Expire { .. } => Committed::Expired,
         Op::Sweep { .. } => Committed::Swept,
     }
 }
