@@ -12,6 +12,7 @@ mod removal;
 mod retention;
 mod rooms;
 mod search;
+mod sweep;
 mod uploads;
 mod versions;
 
