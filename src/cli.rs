@@ -1,6 +1,8 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
-use crate::commands::{BanCommand, CertCommand, CheckCommand, GcCommand, UserCommand};
+use crate::commands::{
+    BackupCommand, BanCommand, CertCommand, CheckCommand, GcCommand, RestoreCommand, UserCommand,
+};
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -40,6 +42,20 @@ enum With {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Copy all data into an empty folder, as of one moment, and check the copy. Beside a server that is running too.
+    Backup {
+        #[command(flatten)]
+        command: BackupCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
+    /// Make data of a backup, in the empty folder that --data names.
+    Restore {
+        #[command(flatten)]
+        command: RestoreCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Remove what nobody needs: files that a crash has left, uploads that nobody sends. Beside a server that is
     /// running too.
     Gc {
@@ -76,6 +92,10 @@ pub(crate) enum Command {
     Check(CheckCommand),
     /// Clear up.
     Gc(GcCommand),
+    /// Copy the data.
+    Backup(BackupCommand),
+    /// Make data of a copy.
+    Restore(RestoreCommand),
 }
 
 /// Where the data is: what of the settings matters to the operator's commands.
@@ -119,6 +139,8 @@ impl Cli {
             Some(With::User { command, folder }) => (Command::User(command), folder.into_sources()),
             Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
             Some(With::Gc { command, folder }) => (Command::Gc(command), folder.into_sources()),
+            Some(With::Backup { command, folder }) => (Command::Backup(command), folder.into_sources()),
+            Some(With::Restore { command, folder }) => (Command::Restore(command), folder.into_sources()),
             Some(With::Check { command, folder }) => (Command::Check(command), folder.into_sources()),
         }
     }

@@ -33,6 +33,8 @@ fn main() -> ExitCode {
         Command::User(command) => finish(command.run(&loaded.config.data)),
         Command::Ban(command) => finish(command.run(&loaded.config.data)),
         Command::Gc(command) => finish(command.run(&loaded.config.data)),
+        Command::Backup(command) => finish(command.run(&loaded.config.data)),
+        Command::Restore(command) => finish(command.run(&loaded.config.data)),
         Command::Check(command) => finish(command.run(&loaded.config.data)),
     }
 }

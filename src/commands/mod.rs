@@ -2,6 +2,7 @@
 //! needs none.)
 //! What they lead to is the business of [`chatwire::store::sqlite::admin`].
 
+mod backup;
 mod ban;
 mod cert;
 mod check;
@@ -9,6 +10,7 @@ mod gc;
 mod secret;
 mod user;
 
+pub(crate) use backup::{BackupCommand, RestoreCommand};
 pub(crate) use ban::BanCommand;
 pub(crate) use cert::CertCommand;
 use chatwire::clock;

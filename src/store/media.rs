@@ -8,6 +8,7 @@
 mod half;
 mod hold;
 pub(super) mod inventory;
+pub(super) mod keep;
 mod measure;
 mod shelf;
 mod sniff;
@@ -115,6 +116,12 @@ impl MediaStore {
     /// When it cannot be read.
     pub fn on_shelf(&self, shelf: &Path) -> io::Result<Vec<MediaId>> {
         Ok(inventory::on_shelf(shelf)?.into_iter().filter_map(|file| file.what).collect())
+    }
+
+    /// Whether files stay for now though nobody needs them, since somebody copies them all.
+    #[must_use]
+    pub fn are_kept(&self) -> bool {
+        keep::are_kept(&self.data)
     }
 
     /// Opens the file of this media for reading.

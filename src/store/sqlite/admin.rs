@@ -38,6 +38,10 @@ pub enum AdminError {
     /// There is nothing there.
     #[error("{}: there is no data of a Chatwire server in this folder; name another with --data", .0.display())]
     NoData(PathBuf),
+    /// There is none there.
+    #[error("{}: there is no backup in this folder: `chatwire backup` makes them, and a folder that a server works on \
+             is none", .0.display())]
+    NoBackup(PathBuf),
     /// A rule.
     #[error("{0}")]
     Refused(Box<str>),

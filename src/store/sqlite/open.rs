@@ -26,6 +26,10 @@ const VERSION: usize = STEPS.len() + 1;
 const DATABASE: &str = "chatwire.db";
 /// A database that is being made, until it has all that a new one has.
 const NEW: &str = "chatwire.db.new";
+/// One that is copied, until all that belongs to it is there too.
+const PART: &str = "chatwire.db.part";
+/// The fact about the data that it is a backup: since when.
+pub(super) const BACKUP_MARK: &str = "backup";
 const LOCK: &str = "chatwire.lock";
 
 /// How often a server tries to lock the folder, and how long it rests in between: the operator's commands look
@@ -67,7 +71,7 @@ pub enum OpenError {
     /// It is not what a server wrote there.
     #[error("{}: the database is damaged: {why}. A server does not do that: the disk, the file system or another \
              program did. Nothing was changed. Stop what works on this folder and keep a copy of it; `chatwire check \
-             --data {}` says what is wrong with it.", .path.display(), folder(.path).display())]
+             --data {}` says what is wrong with it; `chatwire restore` makes data of a backup.", .path.display(), folder(.path).display())]
     Damaged {
         /// The database.
         path: PathBuf,
@@ -83,6 +87,10 @@ pub enum OpenError {
         /// What is still there.
         remains: &'static str,
     },
+    /// It is a backup.
+    #[error("{}: this is a backup, which stays as it is; `chatwire restore {} --data NEW` makes data of it in the \
+             folder NEW", .0.display(), folder(.0).display())]
+    Backup(PathBuf),
     /// The folder or the lock file.
     #[error("{}: {source}", .path.display())]
     Io {
@@ -112,6 +120,11 @@ pub enum OpenError {
 /// The database's file in this data folder.
 pub(super) fn database(data: &Path) -> PathBuf {
     data.join(DATABASE)
+}
+
+/// The database in a folder into which data is being copied.
+pub(super) fn part(data: &Path) -> PathBuf {
+    data.join(PART)
 }
 
 /// The folder that a database is in.
@@ -152,7 +165,7 @@ pub(super) fn is_locked(data: &Path) -> Result<bool, OpenError> {
 
 /// Makes a folder that only the server's own user may look into, and whose name lasts. One that is there stays as it
 /// is.
-fn make_private(folder: &Path) -> io::Result<()> {
+pub(super) fn make_private(folder: &Path) -> io::Result<()> {
     let folder = std::path::absolute(folder)?;
     let missing = folder.ancestors().take_while(|folder| !folder.exists()).count();
     let mut builder = fs::DirBuilder::new();
@@ -198,6 +211,7 @@ pub(super) fn admin(data: &Path) -> Result<Connection, OpenError> {
     }
     let db = Connection::open(&path).map_err(sqlite(&path))?;
     set_up(&db, READER_CACHE).map_err(sqlite(&path))?;
+    is_no_backup(&db, &path)?;
     set_up_writer(&db, Durability::Full).map_err(sqlite(&path))?;
     Ok(db)
 }
@@ -233,6 +247,31 @@ pub(super) fn found_version(db: &Connection, path: &Path) -> Result<i64, OpenErr
         }
         _ => Ok(found),
     }
+}
+
+/// Whether this is a backup.
+pub(super) fn is_backup(db: &Connection) -> rusqlite::Result<bool> {
+    db.prepare("SELECT 1 FROM meta WHERE key = ?1")?.exists([BACKUP_MARK])
+}
+
+fn is_no_backup(db: &Connection, path: &Path) -> Result<(), OpenError> {
+    if is_backup(db).map_err(sqlite(path))? { Err(OpenError::Backup(path.to_owned())) } else { Ok(()) }
+}
+
+/// Makes data of the copy of a backup: it is no backup any more, its epoch is new, and its schema the newest. It stays
+/// one file, without a log.
+pub(super) fn renew(path: &Path) -> Result<(), OpenError> {
+    let mut db = Connection::open(path).map_err(sqlite(path))?;
+    set_up(&db, READER_CACHE).map_err(sqlite(path))?;
+    let renewed = db.transaction_with_behavior(TransactionBehavior::Immediate).and_then(|change| {
+        change.execute("DELETE FROM meta WHERE key = ?1", [BACKUP_MARK])?;
+        change.execute("UPDATE meta SET value = ?1 WHERE key = 'epoch'", [random_epoch()?])?;
+        change.commit()
+    });
+    renewed.map_err(sqlite(path))?;
+    migrate(&mut db, path, Durability::Full)?;
+    db.pragma_update_and_check(None, "journal_mode", "delete", |_| Ok(())).map_err(sqlite(path))?;
+    db.close().map_err(|(_, e)| sqlite(path)(e))
 }
 
 /// Whether the schema is the newest one.
@@ -279,7 +318,9 @@ fn make_if_missing(path: &Path) -> Result<(), OpenError> {
 fn remains(path: &Path) -> Option<&'static str> {
     let has_any = |folder: PathBuf| fs::read_dir(folder).is_ok_and(|mut entries| entries.next().is_some());
     let log = folder(path).join(format!("{DATABASE}-wal"));
-    if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
+    if folder(path).join(PART).exists() {
+        Some("a copy that was never finished (chatwire.db.part)")
+    } else if fs::metadata(log).is_ok_and(|log| log.len() > 0) {
         Some("its log (chatwire.db-wal)")
     } else if has_any(folder(path).join("media")) {
         Some("media (media/)")
@@ -368,6 +409,7 @@ fn recover(db: &Connection) -> rusqlite::Result<()> {
 /// known to be one of ours.
 fn migrate(db: &mut Connection, path: &Path, durability: Durability) -> Result<(), OpenError> {
     let found = found_version(db, path)?;
+    is_no_backup(db, path)?;
     set_up_writer(db, durability).map_err(sqlite(path))?;
     recover(db).map_err(sqlite(path))?;
     let done = usize::try_from(found).unwrap_or(VERSION);

@@ -14,6 +14,9 @@ use crate::store::{ChatKind, Committed, Delete, Deleted};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{Connection, OptionalExtension, params};
 
+/// Files that are remembered while a backup is made, to go when it is.
+const POSTPONED: usize = 65_536;
+
 impl Writer {
     pub(super) fn delete(&mut self, delete: Delete) -> Committed {
         let done = self.may_delete(&delete).and_then(|is_new| {
@@ -63,17 +66,24 @@ impl Writer {
     }
 
     /// Behind a commit, before anything else is written: files that rows tell of now stay, and those that no row
-    /// tells of any more go, unless somebody has just stored the same bytes and is about to send them.
+    /// tells of any more go, unless somebody has just stored the same bytes and is about to send them. While a backup is
+    /// made they stay (see [`crate::store::media::MediaStore::are_kept`]).
     pub(super) fn settle_files(&mut self) {
         for hold in std::mem::take(&mut self.holds) {
             if self.is_listed(hold.id()) {
                 hold.keep();
             }
         }
-        for id in std::mem::take(&mut self.freed) {
-            if !self.is_listed(id)
-                && let Some(files) = &self.files
-            {
+        self.postponed.append(&mut self.freed);
+        let Some(files) = self.files.as_ref().filter(|_| !self.postponed.is_empty()) else { return };
+        if files.are_kept() {
+            // The sweep at the next start, or of the operator's, finds what is too much to remember.
+            self.postponed.truncate(POSTPONED);
+            return;
+        }
+        let files = files.clone();
+        for id in std::mem::take(&mut self.postponed) {
+            if !self.is_listed(id) {
                 files.free(&id);
             }
         }

@@ -42,6 +42,8 @@ pub(super) struct Writer {
     pub(super) holds: Vec<Hold>,
     /// Media whose rows the running transaction has deleted.
     pub(super) freed: Vec<MediaId>,
+    /// Media whose rows are deleted, and whose files stay until a backup is made.
+    pub(super) postponed: Vec<MediaId>,
     /// Where the files are.
     pub(super) files: Option<Arc<MediaStore>>,
     /// The last transaction failed: say once when it begins and once when it is over.
@@ -74,8 +76,9 @@ enum Read {
 impl Writer {
     pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
-        let (holds, freed, files) = (Vec::new(), Vec::new(), None);
-        Writer { db, cache, clock, doomed: None, holds, freed, files, failing: false, unfinished, backlog }
+        let (holds, freed, postponed, files) = (Vec::new(), Vec::new(), Vec::new(), None);
+        let (doomed, failing) = (None, false);
+        Writer { db, cache, clock, doomed, holds, freed, postponed, files, failing, unfinished, backlog }
     }
 
     /// Carries out all these ops, and hands on what came of them.

@@ -1,13 +1,20 @@
-//! The data as a whole, in the operator's hands: whether it is sound, and what nobody needs.
+//! The data as a whole, in the operator's hands: whether it is sound, what nobody needs,
+//! and copies of it.
 //!
 //! Database and files are two things that a server keeps in step; here they are looked at together, beside a server
 //! that runs or without one.
 
+mod backup;
 mod clear;
+mod copy;
 mod files;
+mod restore;
 mod rows;
 
+pub use backup::backup;
 pub use clear::{Clutter, Pile, clear, clutter};
+pub use copy::Media;
+pub use restore::restore;
 
 use super::admin::AdminError;
 use super::open;
@@ -51,7 +58,10 @@ pub struct Look {
 /// When there is no data, it is of a newer version, or it cannot be read at all.
 pub fn check(data: &Path, look: Look) -> Result<Report, AdminError> {
     let database = open::database(data);
-    if !database.exists() && !data.join(crate::store::media::FOLDER).exists() {
+    let has_any = [&database, &open::part(data), &data.join(crate::store::media::FOLDER)]
+        .iter()
+        .any(|path| path.exists());
+    if !has_any {
         return Err(AdminError::NoData(data.to_owned()));
     }
     check_as(data, &database, look)
@@ -60,6 +70,14 @@ pub fn check(data: &Path, look: Look) -> Result<Report, AdminError> {
 /// The same with a database of another name.
 fn check_as(data: &Path, database: &Path, look: Look) -> Result<Report, AdminError> {
     let mut report = Report::default();
+    if !database.exists() && open::part(data).exists() {
+        report.wrong.push(format!(
+            "{}: this is a backup, or a folder that one was restored into, that was never finished. Remove the folder, \
+             and begin anew with an empty one.",
+            data.display()
+        ));
+        return Ok(report);
+    }
     if !database.exists() {
         report.wrong.push(format!(
             "{}: the database is missing: it was removed, or the folder was not copied as a whole. Bring it back, or \
