@@ -1,7 +1,8 @@
 //! What the command line looks like. It reads wishes; whether they can be granted is the settings' business.
 
 use crate::commands::{
-    BackupCommand, BanCommand, CertCommand, CheckCommand, GcCommand, RestoreCommand, UserCommand,
+    BackupCommand, BanCommand, CertCommand, CheckCommand, ExportCommand, GcCommand, RestoreCommand,
+    UserCommand,
 };
 use chatwire::config::Sources;
 use clap::{Args, Parser, Subcommand};
@@ -56,6 +57,13 @@ enum With {
         #[command(flatten)]
         folder: Folder,
     },
+    /// Write all data but secrets into an empty folder, as lines of JSON and files, for other programs to read.
+    Export {
+        #[command(flatten)]
+        command: ExportCommand,
+        #[command(flatten)]
+        folder: Folder,
+    },
     /// Remove what nobody needs: files that a crash has left, uploads that nobody sends. Beside a server that is
     /// running too.
     Gc {
@@ -96,6 +104,8 @@ pub(crate) enum Command {
     Backup(BackupCommand),
     /// Make data of a copy.
     Restore(RestoreCommand),
+    /// Write the data for others.
+    Export(ExportCommand),
 }
 
 /// Where the data is: what of the settings matters to the operator's commands.
@@ -140,6 +150,7 @@ impl Cli {
             Some(With::Ban { command, folder }) => (Command::Ban(command), folder.into_sources()),
             Some(With::Gc { command, folder }) => (Command::Gc(command), folder.into_sources()),
             Some(With::Backup { command, folder }) => (Command::Backup(command), folder.into_sources()),
+            Some(With::Export { command, folder }) => (Command::Export(command), folder.into_sources()),
             Some(With::Restore { command, folder }) => (Command::Restore(command), folder.into_sources()),
             Some(With::Check { command, folder }) => (Command::Check(command), folder.into_sources()),
         }

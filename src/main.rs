@@ -1,4 +1,5 @@
-//! The command line: `chatwire serve`, `chatwire config`, `chatwire cert`, and the operator's `chatwire user` and `chatwire ban`.
+//! The command line: `chatwire serve`, `chatwire config`, `chatwire cert`, and the operator's commands: users, bans, and
+//! the care of the data.
 
 mod cli;
 mod commands;
@@ -34,6 +35,7 @@ fn main() -> ExitCode {
         Command::Ban(command) => finish(command.run(&loaded.config.data)),
         Command::Gc(command) => finish(command.run(&loaded.config.data)),
         Command::Backup(command) => finish(command.run(&loaded.config.data)),
+        Command::Export(command) => finish(command.run(&loaded.config.data)),
         Command::Restore(command) => finish(command.run(&loaded.config.data)),
         Command::Check(command) => finish(command.run(&loaded.config.data)),
     }

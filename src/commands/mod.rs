@@ -6,6 +6,7 @@ mod backup;
 mod ban;
 mod cert;
 mod check;
+mod export;
 mod gc;
 mod secret;
 mod user;
@@ -18,6 +19,7 @@ use chatwire::id::Micros;
 use chatwire::store::sqlite::admin::{Admin, AdminError, Effect};
 pub(crate) use check::CheckCommand;
 use chrono::{DateTime, SecondsFormat};
+pub(crate) use export::ExportCommand;
 pub(crate) use gc::GcCommand;
 use std::fmt::Write as _;
 use std::io::{self, Write as _};
@@ -40,6 +42,8 @@ pub(crate) enum Error {
     Later,
     #[error("{}", if *.0 == 1 { "1 thing is wrong".to_owned() } else { format!("{} things are wrong", .0) })]
     Unsound(usize),
+    #[error("{0} files of media are missing from the data, and so from here; `chatwire check` names them")]
+    Missing(u64),
 }
 
 fn open(data: &Path) -> Result<Admin, Error> {

@@ -7,6 +7,7 @@
 mod backup;
 mod clear;
 mod copy;
+mod export;
 mod files;
 mod restore;
 mod rows;
@@ -14,6 +15,7 @@ mod rows;
 pub use backup::backup;
 pub use clear::{Clutter, Pile, clear, clutter};
 pub use copy::Media;
+pub use export::{Counts, export};
 pub use restore::restore;
 
 use super::admin::AdminError;
