@@ -95,7 +95,7 @@ fn what_is_restored_is_what_was_there_under_a_new_epoch() {
     let mut ann = Peer::hello(&server, hello);
     assert_ne!(ann.me().epoch, epoch);
     assert_eq!(ann.history(History { chat: crew, ..History::default() }).1, before);
-    assert_eq!(ann.fetch(before[1].media().media.try_into().unwrap()).1, sample("image.png"));
+    assert_eq!(ann.fetch(before[1].media().media).1, sample("image.png"));
     assert!(ann.chats().contains(&(crew, 2, "the crew", 2, 1)), "{:?}", ann.chats());
     assert_eq!(ann.say(To { nonce: 7, ..to(crew) }, "hello").duplicate, 1);
     assert_eq!(ann.say(to(crew), "goes on").seq, 3);
@@ -122,7 +122,7 @@ fn a_backup_beside_a_busy_server_has_all_that_was_confirmed_before_it() {
                 let body = random::Random::from(number).bytes(5000);
                 peer.body_to(to(ALL), kind::FILE, &body);
                 let status = peer.expect_status(0);
-                if number % 2 == 0 {
+                if number.is_multiple_of(2) {
                     peer.send(Delete { req: 9, chat: ALL, seq: status.seq });
                     peer.expect::<Deleted>();
                 }
