@@ -103,19 +103,21 @@ pub struct Decoder {
     side: Side,
     limits: Limits,
     state: State,
+    /// What needs no closer look in this state.
+    plain: &'static Plain,
 }
 
 impl Decoder {
     /// For what a client sends: expects HELLO first.
     #[must_use]
     pub const fn server(limits: Limits) -> Self {
-        Decoder { side: Side::Server, limits, state: State::First }
+        Decoder { side: Side::Server, limits, state: State::First, plain: &limits::NOTHING }
     }
 
     /// For what a server sends.
     #[must_use]
     pub const fn client(limits: Limits) -> Self {
-        Decoder { side: Side::Client, limits, state: State::Header }
+        Decoder { side: Side::Client, limits, state: State::Header, plain: &limits::TO_CLIENT }
     }
 
     /// Takes other limits from the next frame on: a client learns them from WELCOME.
@@ -155,7 +157,7 @@ impl Decoder {
                 && let Ok(text) = core::str::from_utf8(frame.payload)
             {
                 *input = rest;
-                self.state = State::Header;
+                self.pass(kind::TEXT);
                 return Ok(Some(Event::Frame(Frame::Text(Text { text }))));
             }
             let event = self.read(frame.kind, frame.payload);
@@ -177,7 +179,7 @@ impl Decoder {
     /// A plain frame, read.
     fn read<'a>(&mut self, kind: u8, payload: &'a [u8]) -> Result<Option<Event<'a>>, DecodeError> {
         let frame = Frame::parse(kind, payload)?;
-        self.state = state_behind(kind);
+        self.pass(kind);
         Ok(Some(Event::Frame(frame)))
     }
 
@@ -209,7 +211,7 @@ impl Decoder {
     ) -> Result<Option<Event<'a, FrameRef<'a>>>, DecodeError> {
         if let Some((frame, rest)) = self.plain(input) {
             *input = rest;
-            self.state = state_behind(frame.kind);
+            self.pass(frame.kind);
             return Ok(Some(Event::Frame(frame)));
         }
         if self.has_no_header(input) {
@@ -227,17 +229,32 @@ impl Decoder {
     fn plain<'a>(&self, input: &'a [u8]) -> Option<(FrameRef<'a>, &'a [u8])> {
         let (&[kind, a, b, c, d], rest) = input.split_first_chunk::<HEADER_LEN>()?;
         let size = u32::from_be_bytes([a, b, c, d]);
-        let below: &Plain = match (self.state, self.side) {
-            (State::Header, Side::Server) => &limits::TO_SERVER,
-            (State::Header, Side::Client) => &limits::TO_CLIENT,
-            (State::BehindTo, _) => &limits::BEHIND_TO,
-            _ => return None,
-        };
-        if size >= below[usize::from(kind)] || kind == kind::TEXT && size > self.limits.max_text {
+        if size >= self.plain.0[usize::from(kind)] || kind == kind::TEXT && size > self.limits.max_text {
             return None;
         }
         let (payload, rest) = rest.split_at_checked(size as usize)?;
         Some((FrameRef { kind, payload }, rest))
+    }
+
+    /// Goes on behind a frame of this type that is whole.
+    #[inline]
+    fn pass(&mut self, kind: u8) {
+        match (kind, self.state) {
+            (kind::TO, _) => self.enter(State::BehindTo),
+            (_, State::Header) => {}
+            _ => self.enter(State::Header),
+        }
+    }
+
+    #[inline]
+    fn enter(&mut self, state: State) {
+        self.state = state;
+        self.plain = match (state, self.side) {
+            (State::Header, Side::Server) => &limits::TO_SERVER,
+            (State::Header, Side::Client) => &limits::TO_CLIENT,
+            (State::BehindTo, _) => &limits::BEHIND_TO,
+            _ => &limits::NOTHING,
+        };
     }
 
     /// Whether a header comes next and is not there: so it is at the end of each read.
@@ -254,7 +271,8 @@ impl Decoder {
                 Ok(frame) => Event::Frame(frame),
                 Err(error) => {
                     // The frame stays at the front; what was passed over before it does not.
-                    (*input, self.state) = before;
+                    *input = before.0;
+                    self.enter(before.1);
                     self.pass_over(input);
                     return Err(error);
                 }
@@ -273,7 +291,7 @@ impl Decoder {
         match &mut self.state {
             State::First | State::Header | State::BehindTo => self.frame(input),
             State::Body { left: 0 } => {
-                self.state = State::Header;
+                self.enter(State::Header);
                 Ok(Some(Event::BodyEnd))
             }
             State::Body { left } => {
@@ -289,7 +307,7 @@ impl Decoder {
         if let State::Skip { left } = &mut self.state {
             take_up_to(input, left);
             if *left == 0 {
-                self.state = State::Header;
+                self.enter(State::Header);
             }
         }
     }
@@ -317,7 +335,7 @@ impl Decoder {
             if known && !is_content(kind) {
                 return error(Rule::OverLimit { limit });
             }
-            self.state = State::Skip { left: size };
+            self.enter(State::Skip { left: size });
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::TooLarge { limit } }));
         }
@@ -325,26 +343,21 @@ impl Decoder {
             // The first field of an unknown request is its number, and its answer has to name it.
             let Some(head) = rest.get(..size.min(4) as usize) else { return Ok(None) };
             let req = head.try_into().map_or(0, u32::from_be_bytes);
-            self.state = State::Skip { left: size };
+            self.enter(State::Skip { left: size });
             *input = rest;
             return Ok(Some(Event::Skipped { kind, size, reason: SkipReason::Unknown { req } }));
         }
         if matches!(kind, kind::VOICE..=kind::FILE) {
-            self.state = State::Body { left: size };
+            self.enter(State::Body { left: size });
             *input = rest;
             return Ok(Some(Event::BodyStart { kind, size }));
         }
         let Some((payload, rest)) = rest.split_at_checked(size as usize) else { return Ok(None) };
         *input = rest;
-        self.state = state_behind(kind);
+        self.pass(kind);
         let reach = self.side.reach(kind).min(payload.len());
         Ok(Some(Event::Frame(FrameRef { kind, payload: &payload[..reach] })))
     }
-}
-
-/// Where the stream stands behind a frame of this type.
-const fn state_behind(kind: u8) -> State {
-    if kind == kind::TO { State::BehindTo } else { State::Header }
 }
 
 /// Whether a known type is content. What is too large of it is passed over, not the end of the stream.

@@ -3,6 +3,7 @@
 //! Only sizes: what becomes of a frame that is larger is the decoder's to say.
 
 use crate::frame::{info, kind};
+use core::fmt;
 
 /// Bytes of the first frame's payload, whatever it is.
 const FIRST: u64 = 2 * 1024;
@@ -90,8 +91,10 @@ impl Side {
 
 /// For each type: payloads of fewer bytes than this are whole frames that break no rule of their place, so
 /// that one comparison tells. 0: the type needs a closer look. TEXT has [`Limits::max_text`] besides.
-pub(crate) type Plain = [u32; 256];
+pub(crate) struct Plain(pub(crate) [u32; 256]);
 
+/// No frame is whole and plain, where none comes next.
+pub(crate) static NOTHING: Plain = Plain([0; 256]);
 pub(crate) static TO_SERVER: Plain = plain(Side::Server, 0xFF);
 /// Behind TO stands content.
 pub(crate) static BEHIND_TO: Plain = plain(Side::Server, kind::GONE);
@@ -113,8 +116,14 @@ const fn plain(side: Side, last: u8) -> Plain {
             }
         }
         if kind == last {
-            return below;
+            return Plain(below);
         }
         kind += 1;
+    }
+}
+
+impl fmt::Debug for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("…")
     }
 }
