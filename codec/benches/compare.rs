@@ -3,21 +3,30 @@
 //! Each of them gets its own bytes for the same messages, and does what is said of it:
 //!
 //! - *frames*: finds each message and hands out its bytes. Nobody looks at them.
-//! - *texts*: the same, and the bytes are text that was checked to be UTF-8.
+//! - *texts*: the same, and the bytes are text that was checked to be UTF-8, by the standard library for all.
 //! - *encode*: writes messages into a buffer that has room for them.
+//!
+//! | | frames | besides finding the end of a message |
+//! |---|---|---|
+//! | `chatwire` | `Decoder::next_ref`, texts `next` | type, direction, order and size are checked; bytes are borrowed |
+//! | `FrameCodec` | of this crate, too | the size is checked; bytes are shared, and outlive the buffer's next use |
+//! | `LengthDelimitedCodec` | set to this crate's header | the same |
+//! | `tungstenite` | `FrameSocket`, unmasked frames | opcode and size are checked; bytes are shared |
+//! | `prost` | a message of one field | its tag is checked, no size; bytes are shared, a text is copied into a `String` |
+//! | `postcard` | a byte, then a slice | nothing is checked; bytes are borrowed |
 //!
 //! In *frames* and *texts* what "came from the network" is first copied into the buffer that is decoded from,
 //! by all, since some of them take their bytes out of a buffer of their own. `copy` is that copy alone.
 //! `single` is one message at a time, `stream` as many as come in a read of 64 KiB (16, of 64 KiB each).
 //!
-//! `cargo bench -p chatwire-codec --bench compare`; docs/BENCHMARKS.md has the table and the method.
+//! `scripts/compare` of the repository runs it and prints a table; docs/BENCHMARKS.md has one, with the method.
 
 #![allow(missing_docs, reason = "criterion's macro makes a function without any")]
 #![allow(clippy::unwrap_used, clippy::expect_used, reason = "a bench may stop where it stands")]
 
 use bytes::{Buf, Bytes, BytesMut};
 use chatwire_codec::frame::{Frame, Hello, Text};
-use chatwire_codec::{Decoder, Event, HEADER_LEN, Limits, Payload, SliceBuffer};
+use chatwire_codec::{Decoder, Event, FrameCodec, HEADER_LEN, Limits, Payload, SliceBuffer};
 use criterion::measurement::WallTime;
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
 use prost::Message as _;
@@ -114,6 +123,11 @@ fn decoder() -> Decoder {
     decoder
 }
 
+/// Frames of this crate that own their bytes.
+fn frame_codec() -> FrameCodec {
+    FrameCodec::new(u32::try_from(READ).unwrap())
+}
+
 /// Set to this crate's header, so that both read the same bytes.
 fn length_delimited() -> LengthDelimitedCodec {
     LengthDelimitedCodec::builder()
@@ -168,6 +182,17 @@ fn frames(c: &mut Criterion) {
                     if let Event::Frame(frame) = event {
                         seen += black_box(frame.payload).len();
                     }
+                }
+                check(run, seen);
+            });
+        });
+        let (mut codec, mut buffer) = (frame_codec(), BytesMut::with_capacity(wire.len()));
+        group.bench_function("FrameCodec", |b| {
+            b.iter(|| {
+                buffer.extend_from_slice(black_box(&wire));
+                let mut seen = 0;
+                while let Some(frame) = codec.decode(&mut buffer).unwrap() {
+                    seen += black_box(frame).payload.len();
                 }
                 check(run, seen);
             });
@@ -247,6 +272,18 @@ fn texts(c: &mut Criterion) {
                 check(run, seen);
             });
         });
+        let (mut codec, mut buffer) = (frame_codec(), BytesMut::with_capacity(wire.len()));
+        group.bench_function("FrameCodec", |b| {
+            b.iter(|| {
+                buffer.extend_from_slice(black_box(&wire));
+                let mut seen = 0;
+                while let Some(frame) = codec.decode(&mut buffer).unwrap() {
+                    let Ok(Frame::Text(text)) = frame.parse() else { continue };
+                    seen += black_box(text.text).len();
+                }
+                check(run, seen);
+            });
+        });
         let (mut codec, mut buffer) = (length_delimited(), BytesMut::with_capacity(wire.len()));
         group.bench_function("LengthDelimitedCodec", |b| {
             b.iter(|| {
@@ -316,6 +353,15 @@ fn encode(c: &mut Criterion) {
                 black_box(out.written().len());
             });
         });
+        let (mut codec, mut out) = (frame_codec(), BytesMut::with_capacity(room));
+        group.bench_function("FrameCodec", |b| {
+            b.iter(|| {
+                out.clear();
+                (0..run.count)
+                    .for_each(|_| codec.encode(Frame::from(black_box(Text { text })), &mut out).unwrap());
+                black_box(&mut out);
+            });
+        });
         let (mut codec, mut out) = (length_delimited(), BytesMut::with_capacity(room));
         let body = Bytes::copy_from_slice(text.as_bytes());
         group.bench_function("LengthDelimitedCodec", |b| {
@@ -361,7 +407,7 @@ fn for_each(c: &mut Criterion, what: &str, bench: impl Fn(&mut Group<'_>, &Run))
         for (how, run) in Run::each(size) {
             let mut group = c.benchmark_group(format!("{what} {size} {how}"));
             group.throughput(Throughput::Elements(run.count as u64));
-            group.warm_up_time(Duration::from_millis(200)).measurement_time(Duration::from_millis(600));
+            group.warm_up_time(Duration::from_millis(100)).measurement_time(Duration::from_millis(300));
             group.sample_size(30);
             bench(&mut group, &run);
         }

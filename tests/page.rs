@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
+/// What the codec's own tests have for its vectors.
+#[path = "../codec/tests/common/mod.rs"]
 mod common;
 
 use chatwire_codec::{Code, Direction, FRAMES, FieldInfo, FrameInfo};
@@ -87,7 +89,7 @@ fn the_limits_in_words_are_those_of_the_error_vectors() {
 }
 
 fn page() -> String {
-    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../docs/PROTOCOL.md");
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/PROTOCOL.md");
     std::fs::read_to_string(path).expect("docs/PROTOCOL.md of the repository")
 }
 
