@@ -10,7 +10,7 @@ use super::row::{self, GONE, REFERENCE, REPLY, TEXT};
 use super::writer::Writer;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
-use crate::store::{Append, Appended, ChatKind, Content, Media, Message, Outcome, Target};
+use crate::store::{Append, Appended, ChatKind, Committed, Content, Media, Message, Outcome, Target};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{OptionalExtension, params};
 use std::sync::Arc;
@@ -220,6 +220,20 @@ impl Writer {
             return Ok(Some(Outcome::Duplicate { chat, seq: chat::seq_of(copy.id), at: copy.at }));
         }
         Err(Fault::new(Code::Conflict, "this nonce was used for another message"))
+    }
+
+    /// Whether this confirms a message that stands, though what was done last is undone.
+    pub(super) fn is_copy_of_kept(&self, committed: &Committed) -> bool {
+        let Committed::Append(Appended { nonce, outcome: Outcome::Duplicate { chat, seq, .. }, .. }) =
+            committed
+        else {
+            return false;
+        };
+        let kept = self
+            .db
+            .prepare_cached("SELECT nonce FROM messages WHERE id = ?1")
+            .and_then(|mut select| select.query_row([message_id(*chat, *seq)], |row| row.get::<_, i64>(0)));
+        kept.is_ok_and(|kept| kept == nonce.cast_signed())
     }
 
     fn with_nonce(&self, user: UserId, nonce: u64) -> rusqlite::Result<Option<Copy>> {

@@ -157,7 +157,7 @@ impl SqliteStore {
         self.desk.turn();
     }
 
-    /// Whether something is queued.
+    /// Whether a [`turn`](Self::turn) is wanted.
     #[must_use]
     pub fn is_due(&self) -> bool {
         self.desk.is_due()

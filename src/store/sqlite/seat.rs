@@ -165,9 +165,9 @@ impl Desk {
         }
     }
 
-    /// Whether a turn would find something to do.
+    /// Whether the writing thread would have been told of something.
     pub(super) fn is_due(&self) -> bool {
-        !self.inbox.is_empty()
+        self.inbox.waiting().is_announced
     }
 
     /// Whether the last ops were few, and quickly done.

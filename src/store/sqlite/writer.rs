@@ -3,7 +3,8 @@
 //! [`super::group`], [`super::position`], [`super::removal`], [`super::retention`], [`super::upload`] and [`super::chores`].
 //!
 //! A transaction that fails is undone as a whole. What wrote in it, and what came after that and may have
-//! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token. Departures,
+//! seen it, is refused; SYNCs are asked again of what holds then, and on a full disk logins by token; a copy of what was
+//! stored before is confirmed. Departures,
 //! which nobody would ask for again, are carried out as soon as something can be written.
 
 use super::Clock;
@@ -160,7 +161,7 @@ impl Writer {
         self.holds.clear();
         self.freed.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
-        batch.refuse(&refusal);
+        batch.refuse(&refusal, |committed| self.is_copy_of_kept(committed));
         for (place, read) in std::mem::take(&mut batch.reads) {
             batch.committed[place] = match read {
                 Read::Sync(sync) => self.sync(sync),
@@ -315,10 +316,11 @@ impl Batch {
     }
 
     /// Refuses all that may be undone: from the first that wrote. Leaves the reads that are to be asked again.
-    fn refuse(&mut self, refusal: &Refusal) {
+    /// What holds all the same stays.
+    fn refuse(&mut self, refusal: &Refusal, holds: impl Fn(&Committed) -> bool) {
         let first = self.committed.len() - self.undone().len();
         self.reads.retain(|(place, _)| *place >= first);
-        for committed in self.undone() {
+        for committed in self.undone().iter_mut().filter(|committed| !holds(committed)) {
             committed.refuse(refusal);
         }
     }

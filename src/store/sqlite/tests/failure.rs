@@ -130,6 +130,24 @@ fn a_commit_that_fails_leaves_nothing_behind() {
 }
 
 #[test]
+fn a_copy_is_confirmed_whatever_becomes_of_the_others_in_its_transaction() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    rig.store.submit(Op::Append(said(ann, all(), 1, "kept")));
+    assert_eq!(stored(rig.outcome()).seq, 1);
+    trap_commit(&rig);
+    let mut rig = rig.reopen_unstarted();
+    for (nonce, text) in [(2, "lost"), (1, "kept"), (2, "lost"), (3, "commit")] {
+        rig.store.submit(Op::Append(said(ann, all(), nonce, text)));
+    }
+    rig.start();
+    assert_eq!(code(rig.outcome()), Code::Internal);
+    assert!(matches!(rig.outcome(), Outcome::Duplicate { seq: 1, .. }));
+    assert_eq!(code(rig.outcome()), Code::Internal, "what it is a copy of is undone");
+    assert_eq!(code(rig.outcome()), Code::Internal);
+}
+
+#[test]
 fn a_transaction_that_sqlite_ends_by_itself_leaves_nothing_behind() {
     let mut rig = Rig::new();
     let ann = rig.guest("ann");
