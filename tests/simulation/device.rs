@@ -131,11 +131,12 @@ impl Device {
     }
 
     /// Keeps what is to be kept.
-    pub(crate) fn save(&mut self, now: Instant) {
+    pub(crate) fn save(&mut self, now: Instant) -> Check {
         if let Brain::Steady(steady) = &mut self.brain {
-            steady.save();
+            steady.save()?;
         }
         self.flush(now);
+        Ok(())
     }
 
     pub(crate) fn has_to_save(&self) -> bool {

@@ -23,7 +23,8 @@ const TRAP: &str = "
     CREATE TRIGGER trap_message BEFORE INSERT ON messages WHEN (SELECT is_set FROM trap)
         BEGIN INSERT INTO debt VALUES (99999); END;
     CREATE TRIGGER trap_member BEFORE INSERT ON members WHEN (SELECT is_set FROM trap)
-        BEGIN INSERT INTO debt VALUES (99999); END;";
+        BEGIN INSERT INTO debt VALUES (99999); END;
+    PRAGMA wal_checkpoint(TRUNCATE);";
 
 /// A registered user.
 #[derive(Clone, Debug)]

@@ -263,7 +263,7 @@ impl Run {
                 self.tell_log(n);
             }
             Action::Send(n) => self.devices[n].link.iter_mut().for_each(|link| link.send(n_bytes)),
-            Action::Save(n) => self.devices[n].save(now()),
+            Action::Save(n) => self.devices[n].save(now())?,
             Action::Connect(n) => self.connect(n, random)?,
             Action::SeeEnd(n) => self.see_end(n, random)?,
             Action::Tick(n) => {

@@ -6,7 +6,7 @@ use crate::truth::{Said, Truth};
 use chatwire_client::{
     Act, Change, Code, Content, End, Error, Kept, Login, Machine, News, Options, Outgoing, Pace, State,
 };
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
 
 type Check = Result<(), String>;
@@ -27,6 +27,8 @@ pub(crate) struct Steady {
     changes: Vec<Change>,
     /// The last message of each chat that was handed out.
     handed: BTreeMap<u64, u64>,
+    /// What was handed out and the program has not dealt with.
+    undealt: VecDeque<(u64, u64)>,
     unanswered: BTreeSet<u64>,
 }
 
@@ -49,6 +51,7 @@ impl Steady {
             kept: Kept::default(),
             changes: Vec::new(),
             handed: BTreeMap::new(),
+            undealt: VecDeque::new(),
             unanswered: BTreeSet::new(),
         }
         .begun(now)
@@ -58,6 +61,7 @@ impl Steady {
     pub(crate) fn crash(&mut self, now: Instant) {
         self.starts += 1;
         self.changes.clear();
+        self.undealt.clear();
         self.handed = self.kept.places.iter().filter_map(|(chat, place)| Some((*chat, place.pos?))).collect();
         self.unanswered = self.kept.unsent.iter().map(chatwire_client::Parcel::nonce).collect();
         self.begin(now);
@@ -102,13 +106,24 @@ impl Steady {
     }
 
     pub(crate) fn has_to_save(&self) -> bool {
-        !self.changes.is_empty()
+        !self.changes.is_empty() || !self.undealt.is_empty()
     }
 
-    pub(crate) fn save(&mut self) {
+    /// Deals with some of what was handed out, and keeps what is to be kept.
+    pub(crate) fn save(&mut self) -> Check {
+        for (chat, seq) in self.undealt.drain(..self.undealt.len().div_ceil(2)) {
+            self.machine.taken(chat, seq);
+        }
+        self.changes.extend(self.machine.take_changes());
         let changes = std::mem::take(&mut self.changes);
         changes.iter().for_each(|change| self.kept.apply(change));
         self.machine.saved(&changes);
+        for (chat, seq) in &self.undealt {
+            if self.kept.places.get(chat).is_some_and(|place| place.pos >= Some(*seq)) {
+                return Err(format!("{chat}/{seq} is kept as dealt with, and is not"));
+            }
+        }
+        Ok(())
     }
 
     /// Takes what the client tells, and checks it.
@@ -120,6 +135,7 @@ impl Steady {
         for change in &changes {
             if let Change::Forgotten(chat) = change {
                 self.handed.remove(chat);
+                self.undealt.retain(|(of, _)| of != chat);
             }
         }
         self.changes.extend(changes);
@@ -158,7 +174,7 @@ impl Steady {
                 if said != (Said { nonce, text: text.or(said.text.clone()), ..stored.clone() }) || !is_shown {
                     return Err(format!("{chat}/{seq} is handed out as {said:?}, stored is {stored:?}"));
                 }
-                self.machine.taken(chat, seq);
+                self.undealt.push_back((chat, seq));
                 Ok(())
             }
             News::Answered { nonce, answer } => {
