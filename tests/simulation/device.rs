@@ -133,14 +133,15 @@ impl Device {
     /// Keeps what is to be kept.
     pub(crate) fn save(&mut self, now: Instant) -> Check {
         if let Brain::Steady(steady) = &mut self.brain {
-            steady.save()?;
+            // While it is not connected it is busy with other things.
+            steady.save(self.link.is_some())?;
         }
         self.flush(now);
         Ok(())
     }
 
     pub(crate) fn has_to_save(&self) -> bool {
-        matches!(&self.brain, Brain::Steady(steady) if steady.has_to_save())
+        matches!(&self.brain, Brain::Steady(steady) if steady.has_to_save(self.link.is_some()))
     }
 
     /// Something is said or asked, as chance has it.

@@ -33,6 +33,7 @@ pub(crate) fn short(frame: &Frame<'_>) -> String {
     match frame {
         Frame::Welcome(welcome) => format!("Welcome user {} session {}", welcome.user, welcome.session),
         Frame::Hello(_) => "Hello".to_owned(),
+        Frame::ReplyText(reply) => format!("ReplyText of {} bytes", reply.said.text.len()),
         Frame::Text(text) => format!("Text of {} bytes", text.text.len()),
         frame => {
             let text = format!("{frame:?}");

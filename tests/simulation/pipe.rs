@@ -79,7 +79,10 @@ impl Pipe {
     pub(crate) fn take(&self, n: usize) -> Vec<u8> {
         let mut inner = self.lock();
         let n = n.min(inner.down.bytes.len());
-        let bytes = inner.down.bytes.drain(..n).collect();
+        let (front, back) = inner.down.bytes.as_slices();
+        let in_front = n.min(front.len());
+        let bytes = [&front[..in_front], &back[..n - in_front]].concat();
+        inner.down.bytes.drain(..n);
         wake(&mut inner.down.waker);
         bytes
     }

@@ -19,6 +19,8 @@ pub(crate) struct Plan {
     pub(crate) settings: Settings,
     /// Microseconds that the store takes for what it does: with more it is left to a thread of its own.
     pub(crate) slowness: i64,
+    /// Every other connection's task is seldom polled, so what others do comes in between.
+    pub(crate) lazy: bool,
     /// Connections break.
     pub(crate) cuts: bool,
     /// Clients stop reading, and go on.
@@ -35,9 +37,10 @@ impl Plan {
     pub(crate) fn of(seed: u64) -> Plan {
         let mut random = Random::from(seed ^ 0x5EED);
         let mut maybe = |chances: usize| random.below(chances) == 0;
-        let (is_large, is_fast) = (maybe(4), maybe(8));
+        let (is_large, is_fast, lazy) = (maybe(5), maybe(8), maybe(2));
         let (cuts, stalls, failures, restarts, crashes) =
             (!maybe(3), !maybe(2), maybe(4), maybe(2), maybe(3));
+        let stalls = stalls || is_large;
         let is_slow = maybe(2);
         Plan {
             seed,
@@ -51,6 +54,7 @@ impl Plan {
                 messages_per_sec: if is_fast { 20 } else { 0 },
             },
             slowness: if is_slow { 2_000 } else { 0 },
+            lazy,
             cuts,
             stalls,
             failures,
@@ -73,6 +77,7 @@ impl Plan {
                 plans.push(plan);
             }
         };
+        less(self.lazy, |plan| plan.lazy = false);
         less(self.restarts, |plan| plan.restarts = false);
         less(self.crashes, |plan| plan.crashes = false);
         less(self.failures, |plan| plan.failures = false);

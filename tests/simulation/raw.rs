@@ -11,6 +11,8 @@ use chatwire_codec::frame::{
 };
 
 pub(crate) const ROOMS: [&str; 3] = ["harbour", "quay", "all"];
+/// Bytes of a text that is none of the large ones.
+const SHORT: usize = 10_000;
 /// HELLO's flag.
 const NO_LIVE: u8 = 1;
 
@@ -93,7 +95,12 @@ impl Raw {
                 let limit = random.pick(&[0, 1, 3]);
                 History { req, chat, before, after, limit, flags: flag }.encode(out).unwrap();
             }
-            30..33 => Delete { req, chat, seq }.encode(out).unwrap(),
+            30..33 => {
+                let is_own = |seq: &u64| truth.said(chat, *seq).is_some_and(|said| said.user == watch.user());
+                let own: Vec<u64> = (1..=truth.head(chat)).filter(is_own).collect();
+                let seq = if own.is_empty() || flag == 0 { seq } else { random.pick(&own) };
+                Delete { req, chat, seq }.encode(out).unwrap();
+            }
             33 => Read { req, chat, seq }.encode(out).unwrap(),
             34 => Chats { req, after: 0, limit: 0 }.encode(out).unwrap(),
             35 => Rooms { req, after: "", limit: 0 }.encode(out).unwrap(),
@@ -152,8 +159,10 @@ impl Raw {
 
 /// A text, mostly a short one, of at most so many bytes.
 pub(crate) fn words(random: &mut Random, max: usize) -> String {
+    let is_large = max > SHORT;
     let size = match random.below(4) {
         0 => 1 + random.below(max),
+        1 if is_large => max / 2 + random.below(max / 2),
         _ => 1 + random.below(max.min(40)),
     };
     let letter = char::from(b'a' + u8::try_from(random.below(26)).unwrap());

@@ -23,6 +23,8 @@ pub(crate) type Check = Result<(), String>;
 const STEPS_TO_REST: usize = 400_000;
 /// Looks at the clock in which nothing moves, behind the faults.
 const PAUSES_TO_REST: usize = 2_000;
+/// So often something else than a lazy connection is looked for.
+const LAZINESS: usize = 4;
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 /// Something that may happen next.
@@ -194,8 +196,14 @@ impl Run {
             0 => Action::Pass,
             1..5 if !others.is_empty() => self.random.pick(&others),
             _ if at_rest => self.random.pick(&others),
-            _ => self.random.pick(&moves),
+            _ => self.pick_move(&moves),
         }
+    }
+
+    fn pick_move(&mut self, moves: &[Action]) -> Action {
+        let is_lazy = |action: &Action| self.plan.lazy && matches!(action, Action::Poll(n) if n % 2 == 0);
+        let tries: Vec<Action> = (0..LAZINESS).map(|_| self.random.pick(moves)).collect();
+        tries.iter().copied().find(|action| !is_lazy(action)).unwrap_or(tries[0])
     }
 
     /// What is under way, and can go on without time.

@@ -105,13 +105,14 @@ impl Steady {
         }
     }
 
-    pub(crate) fn has_to_save(&self) -> bool {
-        !self.changes.is_empty() || !self.undealt.is_empty()
+    pub(crate) fn has_to_save(&self, deals: bool) -> bool {
+        !self.changes.is_empty() || (deals && !self.undealt.is_empty())
     }
 
-    /// Deals with some of what was handed out, and keeps what is to be kept.
-    pub(crate) fn save(&mut self) -> Check {
-        for (chat, seq) in self.undealt.drain(..self.undealt.len().div_ceil(2)) {
+    /// Keeps what is to be kept, and deals before with some of what was handed out, or does not.
+    pub(crate) fn save(&mut self, deals: bool) -> Check {
+        let count = if deals { self.undealt.len().div_ceil(2) } else { 0 };
+        for (chat, seq) in self.undealt.drain(..count) {
             self.machine.taken(chat, seq);
         }
         self.changes.extend(self.machine.take_changes());
