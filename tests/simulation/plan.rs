@@ -44,7 +44,7 @@ impl Plan {
         let is_slow = maybe(2);
         Plan {
             seed,
-            steps: 200 + random.below(1000),
+            steps: 150 + random.below(700),
             steady: 1 + random.below(4),
             raw: 1 + random.below(4),
             text: if is_large { 60_000 } else { random.pick(&[60, 400, 3_000]) },
