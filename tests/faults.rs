@@ -350,3 +350,19 @@ fn a_panic_in_a_connection_ends_that_one_alone() {
     bo.say(To { chat, ..To::default() }, "still here");
     assert_eq!(ann.again(&server).me().user, ann.me().user);
 }
+
+#[test]
+fn a_start_that_has_no_room_for_the_log_says_so_and_loses_nothing() {
+    let disk = Disk::new();
+    let mut server = failing(&disk);
+    let mut peer = Peer::guest(&server);
+    peer.say(to(1), "before");
+    server.kill();
+    disk.set(0, Rule { ops: op::WRITE, path: "chatwire.db$", error: ENOSPC, ..Rule::default() });
+    let ended = server.command().output().unwrap();
+    let said = String::from_utf8(ended.stderr).unwrap();
+    assert!(ended.status.code() == Some(1) && said.contains("disk is full"), "{said}");
+    disk.clear(0);
+    server.start_again();
+    assert_eq!(texts(&mut peer.again(&server)), ["before"]);
+}
