@@ -316,7 +316,7 @@ impl Device {
             Frame::Pong(_) | Frame::Ping(_) | Frame::Seen(_) | Frame::Bye(_) => return,
             other => panic!("{other:?}"),
         }
-        world.answered.fetch_add(1, Ordering::Relaxed);
+        world.answered();
     }
 
     /// A part of a fetch, which may have been the last.

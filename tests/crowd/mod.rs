@@ -29,8 +29,9 @@ pub use newcomers::Newcomers;
 use super::random::Random;
 use super::*;
 use std::collections::HashMap;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex};
+use std::time::{Duration, Instant};
 use witness::Witness;
 
 /// Whose connections there are: one user has two.
@@ -40,12 +41,16 @@ pub const ROOMS: [&str; 3] = ["harbour", "quay", "mole"];
 /// A room that each comes and goes to.
 const LOUNGE: &str = "lounge";
 
+/// How often it is looked whether the server still runs.
+const GLANCE: Duration = Duration::from_millis(5);
+
 /// What is true of all of them.
 pub struct World {
     pub rooms: Vec<u64>,
     pub witness: Mutex<Witness>,
-    /// Answers that have come, of all kinds.
-    pub answered: AtomicU64,
+    /// Answers that have come, of all kinds, and who is told of each.
+    answered: AtomicU64,
+    told: (Mutex<()>, Condvar),
     /// Whether the disk fails on purpose, so that messages may be refused for it.
     pub may_refuse: bool,
     /// Done before whatever anybody does.
@@ -100,6 +105,7 @@ impl Crowd {
             rooms,
             witness: Mutex::default(),
             answered: AtomicU64::new(0),
+            told: Default::default(),
             may_refuse,
             pause: || (),
             sockets: Mutex::default(),
@@ -171,12 +177,24 @@ impl World {
         self.is_over.load(Ordering::Relaxed)
     }
 
+    /// An answer has come.
+    fn answered(&self) {
+        self.answered.fetch_add(1, Ordering::Relaxed);
+        self.told.1.notify_one();
+    }
+
     /// Waits until so many more answers have come, or the server is gone.
     pub fn wait_for(&self, answers: u64, server: &mut Server) {
-        let enough = self.answered.load(Ordering::Relaxed) + answers;
-        until("enough is answered", || {
-            std::thread::yield_now();
-            self.answered.load(Ordering::Relaxed) >= enough || !server.is_running()
-        });
+        let so_far = || self.answered.load(Ordering::Relaxed);
+        let (enough, mut last) = (so_far() + answers, (so_far(), Instant::now()));
+        while so_far() < enough && server.is_running() {
+            if so_far() > last.0 {
+                last = (so_far(), Instant::now());
+            }
+            assert!(last.1.elapsed() < PATIENCE, "no answer comes");
+            // Nobody tells of the server's end.
+            let (told, answered) = &self.told;
+            drop(answered.wait_timeout(told.lock().unwrap(), GLANCE).unwrap());
+        }
     }
 }
