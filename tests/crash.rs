@@ -9,6 +9,7 @@ mod support;
 
 use crowd::*;
 use disk::{Action, Disk, Rule, op};
+use support::uploading::*;
 use support::*;
 
 /// Rounds of a run, unless the variable says otherwise.
@@ -131,6 +132,49 @@ fn the_first_messages_of_new_data_survive_a_loss_of_power() {
     assert_eq!(peer.history(History { chat: 1, ..History::default() }).1[0].from.at, place.at);
     let (_, page) = peer.history(History { chat: file.chat, ..History::default() });
     assert_eq!(peer.fetch(page[0].media().media).1, b"a file");
+}
+
+/// Half an upload: its bytes and its name, also where an earlier run has made the name and not lasted to its sync.
+#[test]
+fn what_received_has_confirmed_survives_a_loss_of_power() {
+    let file = random_bytes(1, 800_000);
+    for crash_before_the_name_is_synced in [false, true] {
+        let mut disk = Disk::recording();
+        let mut server = disk.server(&[]);
+        server.start_again();
+        let mut peer = Peer::guest(&server);
+        if crash_before_the_name_is_synced {
+            let half =
+                Rule { ops: op::SYNC, path: "data/half$", action: Action::KillBefore, ..Rule::default() };
+            disk.set(0, half);
+            begin(&mut peer, upload(1, kind::FILE, &file));
+            for at in (0..3).map(|n| n * CHUNK) {
+                peer.try_send_bytes(&chunk(1, at, &file[at..at + CHUNK]));
+            }
+            peer.try_send_bytes(&bytes_of(Bye::default()));
+            server.wait();
+            disk.clear(0);
+            disk.reads_log();
+            disk.goes_on();
+            server.start_again();
+            peer = peer.again(&server);
+        }
+        let at = begin(&mut peer, upload(2, kind::FILE, &file));
+        assert_eq!(at > 0, crash_before_the_name_is_synced);
+        let mut end = at;
+        while end < at + 5 * CHUNK {
+            peer.send_bytes(&chunk(2, end, &file[end..end + CHUNK]));
+            end += CHUNK;
+        }
+        let safe = received(&mut peer, 2, at);
+        server.kill();
+        disk.reads_log();
+        disk.lose_all_that_is_not_synced();
+        disk.goes_on();
+        server.start_again();
+        let mut peer = peer.again(&server);
+        assert!(begin(&mut peer, upload(3, kind::FILE, &file)) >= safe);
+    }
 }
 
 #[test]
