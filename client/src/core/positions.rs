@@ -7,7 +7,8 @@
 //!     └──────────────────────┘ │
 //!       JOIN's answer,         │ SYNC's answer
 //!       as a new member        │
-//!  any ── SYNC sent ──► syncing┘   what comes before its answer comes again, and is ignored
+//!  any ── SYNC sent ──► syncing┘   what comes before its answer comes again, and is ignored;
+//!                                  a chat that is left and entered again meanwhile stays here
 //! ```
 
 use crate::limits::CHATS;
@@ -129,9 +130,13 @@ impl Positions {
         }
     }
 
-    /// Nothing comes from this chat any more, or its position was never given.
+    /// Nothing comes from this chat any more, or its position was never given. What the answer to a SYNC that is
+    /// under way says holds all the same: the user may be back in the chat before SYNC is served.
     pub(crate) fn forget(&mut self, chat: u64) {
-        self.places.remove(&chat);
+        match self.places.get_mut(&chat) {
+            Some(place) if place.syncing => place.pos = Pos::Unknown,
+            _ => drop(self.places.remove(&chat)),
+        }
     }
 
     /// Every chat whose position is known.

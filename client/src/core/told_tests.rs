@@ -3,7 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, reason = "a test may fail loudly")]
 
 use super::*;
-use chatwire_codec::frame::{From_, Join, Status, Sync, Synced, Text};
+use chatwire_codec::frame::{From_, Join, Joined, Member, Status, Sync, Synced, Text};
 use chatwire_codec::{Decoder, Limits};
 
 const CHAT: u64 = 7;
@@ -76,8 +76,7 @@ fn a_room_is_entered_before_it_is_synced_and_what_overtakes_the_answer_is_left_t
     let join = Join { req: 1, room: "harbour", flags: 1 };
     assert_eq!(s.opening, encoded(&[join.into(), Sync { req: 2, chat: CHAT, after: 41 }.into()]));
     // As a new member, which a guest is again: that is no position here.
-    let joined =
-        frame::Joined { req: 1, chat: CHAT, last_seq: 50, room: "harbour", created: 0, new_member: 1 };
+    let joined = Joined { req: 1, chat: CHAT, last_seq: 50, room: "harbour", created: 0, new_member: 1 };
     assert!(matches!(&s.hear(&[joined.into()])[..], [Told::Joined { pos: None, left: None, .. }]));
     assert!(!s.message(51), "live, before the answer");
     assert_eq!(s.synced(2), [Told::Synced { chat: CHAT, after: 41, pos: 41 }]);
@@ -87,7 +86,7 @@ fn a_room_is_entered_before_it_is_synced_and_what_overtakes_the_answer_is_left_t
 #[test]
 fn a_room_that_is_another_by_now_is_left_and_its_position_too() {
     let mut s = Script::new(&[known(41, "harbour")]);
-    let joined = frame::Joined { req: 1, chat: 99, room: "harbour", ..frame::Joined::default() };
+    let joined = Joined { req: 1, chat: 99, room: "harbour", ..Joined::default() };
     assert!(matches!(&s.hear(&[joined.into()])[..], [Told::Joined { left: Some(CHAT), .. }]));
     assert_eq!(s.core.positions(), []);
 }
@@ -125,6 +124,23 @@ fn who_speaks_in_a_chat_has_a_place_there_from_the_own_message_on() {
 }
 
 #[test]
+fn what_was_asked_in_a_room_before_it_was_left_and_entered_again_says_where_its_messages_begin() {
+    let mut s = Script::new(&[]);
+    let join = Ask::new(Join { req: 0, room: "harbour", flags: 1 }, None).expect("short");
+    s.core.ask(join, Waiting::new(None).0).expect("a request");
+    s.status(9, 1, true);
+    assert_eq!(s.urgent(), encoded(&[Sync { req: 2, chat: CHAT, after: 0 }.into()]));
+    // Another device leaves the room; JOIN comes behind that, and SYNC behind JOIN.
+    s.hear(&[Member { chat: CHAT, change: 2, user: 20, ..Member::default() }.into()]);
+    let joined = Joined { req: 1, chat: CHAT, last_seq: 3, room: "harbour", created: 0, new_member: 1 };
+    assert!(matches!(&s.hear(&[joined.into()])[..], [Told::Joined { pos: None, .. }]));
+    assert!(!s.message(4), "it comes again behind SYNC's answer");
+    assert!(!is_in_place(&s.status(10, 5, true)) && s.urgent().is_empty(), "one SYNC is enough");
+    assert_eq!(s.synced(2), [Told::Synced { chat: CHAT, after: 0, pos: 0 }]);
+    assert!(s.message(1) && s.message(2) && !s.message(2));
+}
+
+#[test]
 fn a_chat_that_the_user_is_not_in_is_lost_and_other_refusals_leave_it() {
     for (code, lost) in [(Code::Forbidden, true), (Code::NotFound, true), (Code::Internal, false)] {
         let mut s = Script::new(&[known(41, "")]);
@@ -143,7 +159,7 @@ fn a_join_that_leaves_the_former_room_forgets_its_position() {
         for (req, chat) in [(2, CHAT), (3, CHAT + 1)] {
             let ask = Ask::new(Join { req: 0, room: "harbour", flags: stay }, None).expect("short");
             s.core.ask(ask, Waiting::new(None).0).expect("a request");
-            s.hear(&[frame::Joined { req, chat, room: "harbour", ..frame::Joined::default() }.into()]);
+            s.hear(&[Joined { req, chat, room: "harbour", ..Joined::default() }.into()]);
         }
         assert_eq!(s.core.positions() == [(CHAT, 1)], is_known, "flags {stay}");
     }
