@@ -81,6 +81,7 @@ impl Device {
         let Some(link) = &mut self.link else { return Ok(()) };
         let bytes = link.pipe.take(n);
         link.watch.received(&bytes, truth)?;
+        link.answer_pings(matches!(self.brain, Brain::Raw(_)));
         if let Brain::Steady(steady) = &mut self.brain {
             steady.machine().receive(&bytes, now, random);
             steady.look(truth)?;
@@ -178,6 +179,14 @@ impl Link {
     fn say(&mut self, bytes: &[u8]) {
         self.watch.sent(bytes);
         self.outgoing.extend_from_slice(bytes);
+    }
+
+    /// Who has no library answers them here, unless it has said that it says nothing more.
+    fn answer_pings(&mut self, is_raw: bool) {
+        let pings = std::mem::take(&mut self.watch.pings);
+        if is_raw && !self.watch.is_leaving {
+            pings.iter().for_each(|bytes| self.say(&Raw::pong(bytes)));
+        }
     }
 
     /// Up to so many bytes go to the server.

@@ -6,8 +6,8 @@ use crate::truth::Truth;
 use crate::watch::Watch;
 use chatwire_codec::Payload;
 use chatwire_codec::frame::{
-    Bye, Chats, Create, Delete, Hello, History, Invite, Join, Leave, Participants, Ping, Presence, Read,
-    Remove, Rooms, Sync, Text, To, Typing,
+    Bye, Chats, Create, Delete, Hello, History, Invite, Join, Leave, Participants, Ping, Pong, Presence,
+    Read, Remove, Rooms, Sync, Text, To, Typing,
 };
 
 pub(crate) const ROOMS: [&str; 3] = ["harbour", "quay", "all"];
@@ -148,6 +148,13 @@ impl Raw {
         let chat = if random.below(3) == 0 { 0 } else { chat };
         To { nonce, chat, ..To::default() }.encode(out).unwrap();
         Text { text: &text }.encode(out).unwrap();
+    }
+
+    /// What a PING is answered with.
+    pub(crate) fn pong(bytes: &[u8]) -> Vec<u8> {
+        let mut out = Vec::new();
+        Pong { bytes }.encode(&mut out).unwrap();
+        out
     }
 
     pub(crate) fn bye() -> Vec<u8> {

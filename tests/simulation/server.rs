@@ -86,7 +86,7 @@ impl Consumer for Gate {
     fn committed(&self, batch: &mut Vec<Committed>) {
         if let Some(store) = self.store.lock().unwrap().upgrade() {
             let mut truth = self.truth.lock().unwrap();
-            truth.note(batch, &store);
+            truth.note(batch, &store, |user| self.is_online(user));
         }
         if self.is_last.load(Ordering::Relaxed) {
             self.is_dead.store(true, Ordering::Relaxed);

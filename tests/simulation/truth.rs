@@ -1,7 +1,7 @@
 //! What is committed, as it is handed to the hub: the one thing that all others are compared with. It checks what it
 //! is told as it comes: that it is on the disk, that seqs have no gap, that no nonce is stored twice.
 
-use chatwire::id::{ChatId, ConnId};
+use chatwire::id::{ChatId, ConnId, UserId};
 use chatwire::store::sqlite::SqliteStore;
 use chatwire::store::{Appended, ChatHead, Committed, Content, Entered, Left, Message, Outcome, Store};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
@@ -104,9 +104,27 @@ impl Truth {
         self.wrong.push(why);
     }
 
-    /// Takes what is about to be told to everybody, which is on the disk.
-    pub(crate) fn note(&mut self, batch: &[Committed], store: &SqliteStore) {
-        batch.iter().for_each(|committed| self.note_one(committed));
+    /// Takes what is about to be told to everybody, which is on the disk. `is_online`: whether a user had a connection
+    /// before this batch.
+    pub(crate) fn note(
+        &mut self,
+        batch: &[Committed],
+        store: &SqliteStore,
+        is_online: impl Fn(UserId) -> bool,
+    ) {
+        let mut arrived = BTreeSet::new();
+        for committed in batch {
+            match committed {
+                Committed::Login(_, Ok(login)) => drop(arrived.insert(login.user)),
+                Committed::Departed(user, left)
+                    if !left.is_empty() && (arrived.contains(user) || is_online(*user)) =>
+                {
+                    self.fail(format!("user {user} is back, and {left:?} end behind that"));
+                }
+                _ => {}
+            }
+            self.note_one(committed);
+        }
         let stored = batch.iter().filter_map(|committed| match committed {
             Committed::Append(Appended { outcome: Outcome::Stored(m) | Outcome::Opened(m, _), .. }) => {
                 Some(m)

@@ -71,6 +71,8 @@ pub(crate) struct Watch {
     owed: VecDeque<Owed>,
     /// PINGs without a PONG.
     pongs: u32,
+    /// What the server's PINGs have in them, which the client is to send back.
+    pub(crate) pings: Vec<Vec<u8>>,
     streams: BTreeMap<u64, Stream>,
     current: Option<u64>,
     /// What was seen, for the trace.
@@ -108,6 +110,7 @@ impl Watch {
             page: None,
             owed: VecDeque::new(),
             pongs: 0,
+            pings: Vec::new(),
             streams: BTreeMap::new(),
             current: None,
             log: Vec::new(),
@@ -236,7 +239,11 @@ impl Watch {
                 self.pongs = self.pongs.checked_sub(1).ok_or("nobody has asked for it")?;
                 Ok(())
             }
-            Frame::Typing(_) | Frame::Presence(_) | Frame::Seen(_) | Frame::Ping(_) => Ok(()),
+            Frame::Ping(ping) => {
+                self.pings.push(ping.bytes.to_vec());
+                Ok(())
+            }
+            Frame::Typing(_) | Frame::Presence(_) | Frame::Seen(_) => Ok(()),
             frame => self.answer(frame, truth),
         }
     }
