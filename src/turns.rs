@@ -62,6 +62,12 @@ impl Turns {
         }
     }
 
+    /// Whether nobody has a turn, and no pause lasts.
+    #[must_use]
+    pub fn are_free(&self) -> bool {
+        self.free.available_permits() == AT_ONCE as usize
+    }
+
     /// Waits for a turn.
     pub async fn take(self: Arc<Self>) -> Turn {
         let count = if self.is_little_done(clock::instant()) { AT_ONCE } else { 1 };

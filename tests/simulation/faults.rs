@@ -154,6 +154,10 @@ impl Run {
         if self.stops_by.is_some() {
             return Ok(());
         }
+        // Whoever waits for a turn goes on when the pause before it is over.
+        if !server.turns.are_free() {
+            return Ok(());
+        }
         let settings = self.plan.settings;
         if server.permits.left() != server_permits(settings.in_flight) {
             return Err(format!("nothing is in flight, and the permits are {:?}", server.permits.left()));

@@ -124,7 +124,10 @@ impl Run {
         for _ in 0..STEPS_TO_REST {
             if self.is_at_rest() {
                 match self.is_done() {
-                    Ok(()) => return self.end().await,
+                    Ok(()) => {
+                        self.check_rest()?;
+                        return self.end().await;
+                    }
                     Err(why) if pauses == PAUSES_TO_REST => return Err(why),
                     Err(_) => pauses += 1,
                 }
@@ -136,8 +139,9 @@ impl Run {
 
     /// All clients are there, and have all.
     fn is_done(&self) -> Check {
-        if self.server.is_none() {
-            return Err("there is no server".into());
+        let Some(server) = &self.server else { return Err("there is no server".into()) };
+        if !server.turns.are_free() {
+            return Err("a turn is not given back".into());
         }
         let truth = lock(&self.truth);
         for (n, device) in self.devices.iter().enumerate() {

@@ -137,6 +137,7 @@ pub(crate) struct Server {
     pub(crate) gate: Arc<Gate>,
     pub(crate) hub: Arc<Hub>,
     pub(crate) permits: Permits,
+    pub(crate) turns: Arc<Turns>,
     shared: Arc<Shared>,
     places: Places,
     next_conn: u64,
@@ -186,6 +187,7 @@ impl Server {
             max_media: limits.max_media.into(),
             messages: Rate::within(settings.messages_per_sec, Duration::from_secs(1)),
         };
+        let turns = Arc::new(Turns::new(clock::instant()));
         let shared = Arc::new(Shared {
             hub: hub.clone(),
             auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
@@ -195,14 +197,14 @@ impl Server {
             media,
             quota,
             permits: permits.clone(),
-            turns: Arc::new(Turns::new(clock::instant())),
+            turns: turns.clone(),
             rules: RwLock::new(Arc::new(rules)),
             reading: Reading::on_tasks(),
             limits,
         });
         let places = Places::new(Bounds { all: 1000, per_source: 0, waiting: 0 });
         let assistant = tokio::spawn(work);
-        Server { store, gate, hub, permits, shared, places, next_conn: 1, assistant }
+        Server { store, gate, hub, permits, turns, shared, places, next_conn: 1, assistant }
     }
 
     /// Accepts a connection.
