@@ -129,16 +129,23 @@ impl Steady {
 
     /// Takes what the client tells, and checks it.
     pub(crate) fn look(&mut self, truth: &Truth) -> Check {
-        for news in self.machine.take_news() {
+        let (all, changes) = (self.machine.take_news(), self.machine.take_changes());
+        // The user was in these no more, somewhere between the news, and may be back: then the messages go on from elsewhere.
+        let forgotten = changes.iter().filter_map(|change| match change {
+            Change::Forgotten(chat) => Some(*chat),
+            _ => None,
+        });
+        let mut forgotten: Vec<u64> = forgotten.collect();
+        for news in all {
+            if let News::Message(message) = &news
+                && self.handed.get(&message.chat).is_some_and(|before| before + 1 != message.seq)
+                && let Some(at) = forgotten.iter().position(|chat| *chat == message.chat)
+            {
+                self.forget(forgotten.remove(at));
+            }
             self.news(news, truth)?;
         }
-        let changes = self.machine.take_changes();
-        for change in &changes {
-            if let Change::Forgotten(chat) = change {
-                self.handed.remove(chat);
-                self.undealt.retain(|(of, _)| of != chat);
-            }
-        }
+        forgotten.into_iter().for_each(|chat| self.forget(chat));
         self.changes.extend(changes);
         for (req, answer) in self.machine.take_answers() {
             match answer {
@@ -147,6 +154,11 @@ impl Steady {
             }
         }
         Ok(())
+    }
+
+    fn forget(&mut self, chat: u64) {
+        self.handed.remove(&chat);
+        self.undealt.retain(|(of, _)| *of != chat);
     }
 
     fn news(&mut self, news: News, truth: &Truth) -> Check {
