@@ -25,7 +25,7 @@ fn outbox(c: &mut Criterion) {
     const STATUSES: u64 = 1000;
     let mut group = c.benchmark_group("outbox");
     group.throughput(Throughput::Elements(STATUSES));
-    let outbox = Outbox::new(Arc::default());
+    let outbox = Outbox::new(Arc::default(), Arc::default());
     let mut taken = Queue::default();
     group.bench_function("1000 STATUS", |b| {
         b.iter(|| {
@@ -39,7 +39,8 @@ fn outbox(c: &mut Criterion) {
     const OUTBOXES: u64 = 1000;
     group.throughput(Throughput::Elements(OUTBOXES));
     let in_all = Arc::default();
-    let outboxes: Vec<Outbox> = (0..OUTBOXES).map(|_| Outbox::new(Arc::clone(&in_all))).collect();
+    let outboxes: Vec<Outbox> =
+        (0..OUTBOXES).map(|_| Outbox::new(Arc::clone(&in_all), Arc::default())).collect();
     let run = Bytes::from(vec![0; 48 * 1024]);
     group.bench_function("48 KiB to 1000", |b| {
         b.iter(|| {

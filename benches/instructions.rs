@@ -63,7 +63,7 @@ fn reached(online: Online) {
 type Waiting = (Outbox, Queue);
 
 fn outbox() -> Waiting {
-    (Outbox::new(Arc::default()), Queue::default())
+    (Outbox::new(Arc::default(), Arc::default()), Queue::default())
 }
 
 // One wake-up's worth: so many answers are pushed, then the task looks, takes and has sent.
@@ -81,7 +81,10 @@ fn outbox_status((outbox, mut taken): Waiting) -> Waiting {
 
 fn outboxes(count: usize) -> (Vec<Outbox>, Bytes) {
     let budget = Arc::default();
-    ((0..count).map(|_| Outbox::new(Arc::clone(&budget))).collect(), Bytes::from(vec![0; 16 * 1024]))
+    (
+        (0..count).map(|_| Outbox::new(Arc::clone(&budget), Arc::default())).collect(),
+        Bytes::from(vec![0; 16 * 1024]),
+    )
 }
 
 // A run that all share, and each task's look and take.

@@ -23,7 +23,7 @@ mod subs;
 use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, Micros, Seq, UserId};
-use crate::outbox::{Budget, Outbox, STOP_READING_AT};
+use crate::outbox::{Budget, Outbox, STOP_READING_AT, Soon};
 use crate::permits::Permits;
 use crate::presence::Presence;
 use crate::session::{Greeted, Notice};
@@ -60,11 +60,11 @@ pub struct Link {
 }
 
 impl Link {
-    fn new(id: ConnId, address: IpAddr, budget: Arc<Budget>) -> Self {
+    fn new(id: ConnId, address: IpAddr, budget: Arc<Budget>, soon: Arc<Soon>) -> Self {
         Link {
             id,
             address,
-            outbox: Outbox::new(budget),
+            outbox: Outbox::new(budget, soon),
             greeted: OnceLock::new(),
             user: OnceLock::new(),
             chats: Mutex::default(),
@@ -143,6 +143,7 @@ pub struct Hub {
     next_conn: AtomicU64,
     next_round: AtomicU64,
     budget: Arc<Budget>,
+    soon: Arc<Soon>,
     directory: Mutex<Directory>,
     told: Mutex<Told>,
     batch: Mutex<Batch>,
@@ -182,6 +183,7 @@ impl Hub {
             next_conn: AtomicU64::new(1),
             next_round: AtomicU64::new(1),
             budget: Arc::default(),
+            soon: Arc::default(),
             directory: Mutex::default(),
             told: Mutex::default(),
             batch: Mutex::default(),
@@ -193,7 +195,7 @@ impl Hub {
     /// A new connection.
     pub fn enter(&self, address: IpAddr) -> Arc<Link> {
         let id = ConnId(self.next_conn.fetch_add(1, Ordering::Relaxed));
-        let link = Arc::new(Link::new(id, address, self.budget.clone()));
+        let link = Arc::new(Link::new(id, address, self.budget.clone(), self.soon.clone()));
         self.directory().links.insert(id, link.clone());
         if self.is_stopping.load(Ordering::SeqCst) {
             link.outbox.notify(Notice::Shutdown);

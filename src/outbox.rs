@@ -11,6 +11,7 @@ mod behind;
 mod budget;
 mod events;
 mod queue;
+mod soon;
 
 use crate::delivery::Segment;
 use crate::session::Notice;
@@ -20,6 +21,7 @@ use bytes::Bytes;
 pub use events::EventKey;
 use events::Waiting;
 pub use queue::Queue;
+pub use soon::Soon;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Waker};
 
@@ -48,6 +50,7 @@ pub struct Taken {
 pub struct Outbox {
     inner: Mutex<Inner>,
     budget: Arc<Budget>,
+    soon: Arc<Soon>,
 }
 
 #[derive(Debug, Default)]
@@ -67,13 +70,15 @@ struct Inner {
     /// Events that wait until less is unsent; seldom any.
     events: Option<Box<Waiting>>,
     waker: Option<Waker>,
+    /// The task will be woken soon in any case.
+    is_soon: bool,
 }
 
 impl Outbox {
-    /// An empty queue that shares the budget with all others.
+    /// An empty queue that shares these with all others.
     #[must_use]
-    pub fn new(budget: Arc<Budget>) -> Self {
-        Outbox { inner: Mutex::default(), budget }
+    pub fn new(budget: Arc<Budget>, soon: Arc<Soon>) -> Self {
+        Outbox { inner: Mutex::default(), budget, soon }
     }
 
     /// What all connections together have.
@@ -115,17 +120,13 @@ impl Outbox {
     /// Queues live messages that others get too, if there is room.
     #[must_use]
     pub fn live(&self, bytes: &Bytes) -> bool {
-        self.with(|inner| {
-            if !inner.has_room(&self.budget, bytes.len()) {
-                return false;
-            }
-            if bytes.len() <= COPY_UP_TO {
-                inner.copy(&self.budget, bytes);
-            } else {
-                inner.push(&self.budget, Segment::Shared(bytes.clone()));
-            }
-            true
-        })
+        self.with(|inner| inner.live(&self.budget, bytes))
+    }
+
+    /// As [`Outbox::live`], for what nobody waits for.
+    #[must_use]
+    pub fn live_soon(&self, bytes: &Bytes) -> bool {
+        self.with_soon(|inner| inner.live(&self.budget, bytes))
     }
 
     /// Queues live segments that belong together and have at most `bytes`, if there is room, and counts
@@ -172,6 +173,7 @@ impl Outbox {
         if !inner.waker.as_ref().is_some_and(|w| w.will_wake(cx.waker())) {
             inner.waker = Some(cx.waker().clone());
         }
+        inner.is_soon = false;
         Taken { notices: std::mem::take(&mut inner.notices), answered: std::mem::take(&mut inner.answered) }
     }
 
@@ -228,12 +230,37 @@ impl Outbox {
         }
         result
     }
+
+    /// Changes the queue and has its task woken soon.
+    fn with_soon<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
+        let mut inner = self.lock();
+        let result = change(&mut inner);
+        let waker = if inner.is_soon { None } else { inner.waker.clone() };
+        inner.is_soon |= waker.is_some();
+        drop(inner);
+        if let Some(waker) = waker {
+            self.soon.wake(waker);
+        }
+        result
+    }
 }
 
 impl Inner {
     fn has_room(&self, budget: &Budget, n: usize) -> bool {
         let unsent = self.unsent + n;
         !self.is_sealed && unsent <= LIVE_BYTES && (self.unsent == 0 || unsent <= budget.share())
+    }
+
+    fn live(&mut self, budget: &Budget, bytes: &Bytes) -> bool {
+        if !self.has_room(budget, bytes.len()) {
+            return false;
+        }
+        if bytes.len() <= COPY_UP_TO {
+            self.copy(budget, bytes);
+        } else {
+            self.push(budget, Segment::Shared(bytes.clone()));
+        }
+        true
     }
 
     /// Writes behind the last piece if that is this connection's own and small, else into a new one.
@@ -292,7 +319,7 @@ mod tests {
     use std::task::Waker;
 
     fn outbox() -> Outbox {
-        Outbox::new(Arc::default())
+        Outbox::new(Arc::default(), Arc::default())
     }
 
     fn counted(outbox: &Outbox) -> usize {
@@ -371,7 +398,8 @@ mod tests {
     #[test]
     fn where_memory_is_short_who_has_something_unsent_waits_and_others_get_small_pages() {
         let budget = Arc::new(Budget::default());
-        let (waiting, idle) = (Outbox::new(budget.clone()), Outbox::new(budget.clone()));
+        let (waiting, idle) =
+            (Outbox::new(budget.clone(), Arc::default()), Outbox::new(budget.clone(), Arc::default()));
         waiting.answer(|out| out.push(0));
         [&waiting, &idle].into_iter().for_each(|outbox| outbox.add_behind(ChatId(1)));
         let mut held = Held::new(&budget);

@@ -110,7 +110,7 @@ impl ChatState {
         }
         for ((user, conn), sub) in self.subs.iter() {
             if matches!(sub.place, Place::Live | Place::Off) && to(user, conn) {
-                let _ = sub.link.outbox.live(event);
+                let _ = sub.link.outbox.live_soon(event);
             }
         }
     }

@@ -102,7 +102,7 @@ mod tests {
     proptest! {
         #[test]
         fn a_list_or_a_tree_makes_no_difference(steps in prop::collection::vec((any::<bool>(), key()), 0..80)) {
-            let link = Arc::new(Link::new(ConnId(1), std::net::Ipv4Addr::LOCALHOST.into(), Arc::default()));
+            let link = Arc::new(Link::new(ConnId(1), std::net::Ipv4Addr::LOCALHOST.into(), Arc::default(), Arc::default()));
             let (mut subs, mut model) = (Subs::default(), std::collections::BTreeSet::new());
             for (is_insert, key) in steps {
                 if is_insert {

@@ -87,7 +87,7 @@ mod tests {
 
     #[test]
     fn what_is_to_follow_a_page_is_kept_while_it_is_on_its_way_and_only_then() {
-        let outbox = Outbox::new(std::sync::Arc::default());
+        let outbox = Outbox::new(std::sync::Arc::default(), std::sync::Arc::default());
         let event = Bytes::from_static(b"gone");
         outbox.follow_page(CHAT, &event);
         outbox.add_behind(CHAT);
@@ -103,7 +103,7 @@ mod tests {
 
     #[test]
     fn what_follows_a_page_is_bounded() {
-        let outbox = Outbox::new(std::sync::Arc::default());
+        let outbox = Outbox::new(std::sync::Arc::default(), std::sync::Arc::default());
         outbox.add_behind(CHAT);
         assert_eq!(outbox.next_behind(), Some(CHAT));
         outbox.follow_page(CHAT, &Bytes::from(vec![0; LIVE_BYTES]));

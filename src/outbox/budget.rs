@@ -115,7 +115,8 @@ mod tests {
     #[test]
     fn what_many_get_is_counted_once_until_the_last_has_sent_it() {
         let budget = Arc::new(Budget::default());
-        let outboxes = [Outbox::new(budget.clone()), Outbox::new(budget.clone())];
+        let outboxes =
+            [Outbox::new(budget.clone(), Arc::default()), Outbox::new(budget.clone(), Arc::default())];
         let run = budget.shared(vec![0; 5000]);
         for outbox in &outboxes {
             assert!(outbox.live(&run.slice(1000..)));
@@ -132,7 +133,7 @@ mod tests {
     #[test]
     fn those_who_take_all_they_can_get_leave_enough_for_who_wants_little() {
         let budget = Arc::new(Budget::default());
-        let greedy: Vec<Outbox> = (0..10_000).map(|_| Outbox::new(budget.clone())).collect();
+        let greedy: Vec<Outbox> = (0..10_000).map(|_| Outbox::new(budget.clone(), Arc::default())).collect();
         let mut rounds = 0;
         while greedy.iter().filter(|outbox| !outbox.is_full()).fold(false, |_, outbox| {
             outbox.answer(|out| out.extend_from_slice(&[0; 100]));
@@ -143,7 +144,7 @@ mod tests {
         }
         let used = budget.used();
         assert!(used <= BYTES_IN_ALL && budget.share() > 0, "{used}");
-        let modest = Outbox::new(budget.clone());
+        let modest = Outbox::new(budget.clone(), Arc::default());
         assert!(!modest.is_full() && modest.live(&Bytes::from_static(b"hello")));
     }
 }

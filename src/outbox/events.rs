@@ -28,7 +28,7 @@ pub(super) struct Waiting(Vec<(EventKey, Bytes)>);
 impl Outbox {
     /// Queues an event that is no news later: dropped while much is unsent.
     pub fn passing_event(&self, event: &Bytes) {
-        self.with(|inner| {
+        self.with_soon(|inner| {
             if inner.unsent < EVENTS_BELOW {
                 inner.write(&self.budget, |tail| tail.extend_from_slice(event));
             }
@@ -37,7 +37,7 @@ impl Outbox {
 
     /// Queues an event that makes an older one with the same key superfluous.
     pub fn event(&self, key: EventKey, event: &Bytes) {
-        self.with(|inner| {
+        self.with_soon(|inner| {
             if inner.unsent < EVENTS_BELOW && inner.events.is_none() {
                 inner.write(&self.budget, |tail| tail.extend_from_slice(event));
             } else if !inner.is_sealed {
@@ -124,7 +124,7 @@ mod tests {
 
     #[test]
     fn while_much_is_unsent_events_wait_and_what_is_passing_is_dropped() {
-        let outbox = Outbox::new(std::sync::Arc::default());
+        let outbox = Outbox::new(std::sync::Arc::default(), std::sync::Arc::default());
         outbox.event(seen(1), &event(1));
         outbox.passing_event(&event(2));
         outbox.answer(|out| out.resize(out.len() + EVENTS_BELOW, 0));
