@@ -34,9 +34,7 @@ pub(super) fn with_scratch<T>(use_it: impl FnOnce(&mut [u8]) -> T) -> T {
 /// What has been read and not used.
 #[derive(Debug)]
 pub(super) struct Input {
-    rest: Vec<u8>,
-    /// A large one is in the budget of all connections.
-    held: Option<Box<Held>>,
+    rest: Rest,
     /// Whether the decoder needs more than `rest` to go on.
     is_hungry: bool,
     /// Whether more was there than was read last.
@@ -44,9 +42,38 @@ pub(super) struct Input {
     is_over: bool,
 }
 
+/// A large one is in the budget of all connections.
+#[derive(Debug)]
+enum Rest {
+    Small(Vec<u8>),
+    Large(Box<(Vec<u8>, Held)>),
+}
+
+impl Default for Rest {
+    fn default() -> Self {
+        Rest::Small(Vec::new())
+    }
+}
+
+impl Rest {
+    fn bytes(&self) -> &[u8] {
+        match self {
+            Rest::Small(bytes) => bytes,
+            Rest::Large(large) => &large.0,
+        }
+    }
+
+    fn take(&mut self) -> (Vec<u8>, Option<Held>) {
+        match std::mem::take(self) {
+            Rest::Small(bytes) => (bytes, None),
+            Rest::Large(large) => (large.0, Some(large.1)),
+        }
+    }
+}
+
 impl Default for Input {
     fn default() -> Self {
-        Input { rest: Vec::new(), held: None, is_hungry: true, is_full: false, is_over: false }
+        Input { rest: Rest::default(), is_hungry: true, is_full: false, is_over: false }
     }
 }
 
@@ -57,9 +84,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.input.is_full = self.body.is_some() || self.uploads.is_some();
         while self.may_read() {
             if !self.input.is_hungry {
-                let rest = std::mem::take(&mut self.input.rest);
+                let (rest, held) = self.input.rest.take();
                 let used = self.feed(&rest, now);
-                self.keep(rest, used, now);
+                self.keep(rest, used, held, now);
             } else if self.input.is_over {
                 self.session.handle_eof();
                 self.perform_effects();
@@ -74,8 +101,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads once; false if nothing came.
     fn poll_read(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         with_scratch(|scratch| {
-            let kept = if self.input.rest.len() <= PREFIX_BYTES { self.input.rest.len() } else { 0 };
-            scratch[..kept].copy_from_slice(&self.input.rest[..kept]);
+            let rest = self.input.rest.bytes();
+            let kept = if rest.len() <= PREFIX_BYTES { rest.len() } else { 0 };
+            scratch[..kept].copy_from_slice(&rest[..kept]);
             let end = if self.input.is_full { scratch.len() } else { kept + FIRST_BYTES };
             let mut buf = ReadBuf::new(&mut scratch[kept..end]);
             let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
@@ -93,46 +121,45 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             }
             self.input.is_full |= kept + n == end;
             self.session.handle_read(now.instant, n);
-            let mut rest = std::mem::take(&mut self.input.rest);
+            let (mut rest, held) = self.input.rest.take();
             if kept == rest.len() {
                 let used = self.feed(&scratch[..kept + n], now);
                 rest.clear();
                 rest.extend_from_slice(&scratch[used..kept + n]);
-                self.keep(rest, 0, now);
+                self.keep(rest, 0, held, now);
             } else {
                 rest.extend_from_slice(&scratch[..n]);
                 let used = self.feed(&rest, now);
-                self.keep(rest, used, now);
+                self.keep(rest, used, held, now);
             }
             true
         })
     }
 
     /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
-    fn keep(&mut self, mut rest: Vec<u8>, used: usize, now: Now) {
+    fn keep(&mut self, mut rest: Vec<u8>, used: usize, held: Option<Held>, now: Now) {
         rest.drain(..used);
-        if rest.is_empty() {
-            (self.input.rest, self.input.held) = (Vec::new(), None);
+        if rest.len() <= PREFIX_BYTES {
+            rest.shrink_to(PREFIX_BYTES * usize::from(!rest.is_empty()));
+            self.input.rest = Rest::Small(rest);
             return;
         }
-        if rest.len() > PREFIX_BYTES {
-            // All that the frame needs: who was given memory for its beginning will have it for its end.
-            if self.input.is_hungry
-                && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>()
-            {
-                let whole = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
-                rest.reserve_exact(whole.min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
-            }
-            let budget = self.member.link.outbox.budget();
-            let held = self.input.held.get_or_insert_with(|| Box::new(Held::new(budget)));
-            let has_grown = rest.capacity() > held.bytes();
-            held.set(rest.capacity());
-            if self.input.is_hungry && has_grown && !held.has_room() {
-                self.session.handle_no_room(now.instant);
-                self.perform_effects();
-            }
+        // All that the frame needs: who was given memory for its beginning will have it for its end.
+        if self.input.is_hungry
+            && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>()
+        {
+            let whole = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
+            rest.reserve_exact(whole.min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
         }
-        self.input.rest = rest;
+        let mut held = held.unwrap_or_else(|| Held::new(self.member.link.outbox.budget()));
+        let has_grown = rest.capacity() > held.bytes();
+        held.set(rest.capacity());
+        let has_room = held.has_room();
+        self.input.rest = Rest::Large(Box::new((rest, held)));
+        if self.input.is_hungry && has_grown && !has_room {
+            self.session.handle_no_room(now.instant);
+            self.perform_effects();
+        }
     }
 
     /// Hands in a JOIN that has come with HELLO, if it is whole.

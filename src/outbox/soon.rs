@@ -48,3 +48,54 @@ impl Soon {
         waiting.into_iter().for_each(Waker::wake);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::id::UserId;
+    use crate::outbox::{EventKey, Outbox, Soon};
+    use bytes::Bytes;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Wake, Waker};
+
+    #[derive(Default)]
+    struct Count(AtomicUsize, tokio::sync::Notify);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+            self.1.notify_one();
+        }
+    }
+
+    #[tokio::test]
+    async fn events_of_a_moment_wake_a_task_once_and_what_is_waited_for_wakes_it_at_once() {
+        let soon = Arc::new(Soon::default());
+        let outbox = Outbox::new(Arc::default(), soon);
+        let (count, event) = (Arc::new(Count::default()), Bytes::from_static(b"event"));
+        let waker = Waker::from(count.clone());
+        let woken = || count.0.load(Ordering::Relaxed);
+        let _ = outbox.poll(&Context::from_waker(&waker));
+        for user in 1..4 {
+            outbox.event(EventKey::Presence(UserId(user)), &event);
+            assert!(outbox.live_soon(&event));
+        }
+        assert_eq!(woken(), 0);
+        count.1.notified().await;
+        assert_eq!(woken(), 1);
+        let _ = outbox.poll(&Context::from_waker(&waker));
+        outbox.passing_event(&event);
+        assert_eq!(woken(), 1);
+        assert!(outbox.live(&event));
+        assert_eq!(woken(), 2);
+    }
+
+    #[test]
+    fn without_a_runtime_soon_is_at_once() {
+        let outbox = Outbox::new(Arc::default(), Arc::default());
+        let count = Arc::new(Count::default());
+        let _ = outbox.poll(&Context::from_waker(&Waker::from(count.clone())));
+        outbox.passing_event(&Bytes::from_static(b"event"));
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+    }
+}

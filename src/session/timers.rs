@@ -23,19 +23,21 @@ pub(super) enum Due {
 /// See the module.
 #[derive(Debug)]
 pub(super) struct Timers {
-    hello_by: Option<Instant>,
+    /// By when HELLO must be whole; or, of one that ends, by when it is over.
+    by: Option<Instant>,
     silence: Silence,
     /// A frame that has begun and not ended.
     unfinished: Option<Box<Unfinished>>,
     /// Since when what waits to be sent has not moved.
     stalled: Option<Instant>,
-    drain_by: Option<Instant>,
 }
 
 #[derive(Clone, Copy, Debug)]
 enum Silence {
     /// Nobody listens, so there is none.
     NotReading,
+    /// Nobody will listen again.
+    Ending,
     Since(Instant),
     /// A PING is to be written.
     Asking,
@@ -51,12 +53,11 @@ struct Unfinished {
 
 impl Timers {
     pub(super) fn new(hello_by: Instant, now: Instant) -> Self {
-        let (hello_by, silence) = (Some(hello_by), Silence::Since(now));
-        Timers { hello_by, silence, unfinished: None, stalled: None, drain_by: None }
+        Timers { by: Some(hello_by), silence: Silence::Since(now), unfinished: None, stalled: None }
     }
 
     pub(super) fn welcomed(&mut self) {
-        self.hello_by = None;
+        self.by = None;
     }
 
     pub(super) fn read(&mut self, now: Instant, n: usize) {
@@ -80,6 +81,7 @@ impl Timers {
     /// What the server does not read is not the client's fault.
     pub(super) fn reading(&mut self, now: Instant, reading: bool) {
         match (reading, self.silence) {
+            (_, Silence::Ending) => {}
             (false, _) => self.silence = Silence::NotReading,
             (true, Silence::NotReading) => {
                 self.silence = Silence::Since(now);
@@ -103,19 +105,18 @@ impl Timers {
 
     /// The client is done; only what it has to be sent still matters.
     pub(super) fn ending(&mut self, drain_by: Option<Instant>) {
-        self.hello_by = None;
+        self.by = drain_by;
         self.unfinished = None;
-        self.silence = Silence::NotReading;
-        self.drain_by = drain_by;
+        self.silence = Silence::Ending;
     }
 
     /// The last answers have until then, or less if they had less before.
     pub(super) fn drain_at_the_latest(&mut self, by: Instant) {
-        self.drain_by = Some(self.drain_by.map_or(by, |before| before.min(by)));
+        self.by = Some(self.by.map_or(by, |before| before.min(by)));
     }
 
     pub(super) fn next(&self, rules: &Rules) -> Option<Instant> {
-        [self.hello_by, self.silence_by(rules), self.frame_by(rules), self.stall_by(rules), self.drain_by]
+        [self.by, self.silence_by(rules), self.frame_by(rules), self.stall_by(rules)]
             .into_iter()
             .flatten()
             .min()
@@ -124,11 +125,11 @@ impl Timers {
     /// The most urgent thing that is due; asks again until there is none.
     pub(super) fn due(&mut self, rules: &Rules, now: Instant) -> Option<Due> {
         let is_over = |by: Option<Instant>| by.is_some_and(|by| by <= now);
-        if is_over(self.drain_by) {
-            self.drain_by = None;
-            return Some(Due::Drain);
-        }
-        if is_over(self.hello_by) {
+        if is_over(self.by) {
+            if let Silence::Ending = self.silence {
+                self.by = None;
+                return Some(Due::Drain);
+            }
             return Some(Due::Timeout("no whole HELLO came in time"));
         }
         if is_over(self.stall_by(rules)) {
@@ -167,15 +168,13 @@ impl Timers {
 
     fn silence_by(&self, rules: &Rules) -> Option<Instant> {
         match self.silence {
-            Silence::Since(at) | Silence::AskedAt(at) if self.hello_by.is_none() => {
-                Some(at + rules.heartbeat)
-            }
+            Silence::Since(at) | Silence::AskedAt(at) if self.by.is_none() => Some(at + rules.heartbeat),
             _ => None,
         }
     }
 
     fn frame_by(&self, rules: &Rules) -> Option<Instant> {
-        if matches!(self.silence, Silence::NotReading) {
+        if matches!(self.silence, Silence::NotReading | Silence::Ending) {
             return None;
         }
         self.unfinished.as_ref().map(|u| (u.last_byte + rules.frame).min(u.spell + CRAWL_SPELL))
