@@ -248,10 +248,11 @@ impl Hub {
         &self.budget
     }
 
-    /// The connections, and how many bytes wait for each.
+    /// The connections, how many bytes wait for each, and whether they may wait a moment longer.
     #[must_use]
-    pub fn unsent(&self) -> Vec<(ConnId, usize)> {
-        self.directory().links.iter().map(|(id, link)| (*id, link.outbox.unsent())).collect()
+    pub fn unsent(&self) -> Vec<(ConnId, usize, bool)> {
+        let links = &self.directory().links;
+        links.iter().map(|(id, link)| (*id, link.outbox.unsent(), link.outbox.is_soon())).collect()
     }
 
     /// How many members of a chat are online.

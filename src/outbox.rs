@@ -207,6 +207,12 @@ impl Outbox {
         self.lock().unsent
     }
 
+    /// Whether its task will be woken soon, since events wait.
+    #[must_use]
+    pub fn is_soon(&self) -> bool {
+        self.lock().is_soon
+    }
+
     /// Drops what waits and takes nothing more: the connection is over.
     pub fn close(&self) {
         let mut inner = self.lock();

@@ -143,6 +143,7 @@ impl Run {
         if !server.turns.are_free() {
             return Err("a turn is not given back".into());
         }
+        let unsent = server.hub.unsent();
         let truth = lock(&self.truth);
         for (n, device) in self.devices.iter().enumerate() {
             if let Brain::Steady(steady) = &device.brain {
@@ -152,8 +153,12 @@ impl Run {
                 }
                 steady.settled(&truth).map_err(|why| format!("client {n}: {why}"))?;
             }
-            if device.link.as_ref().is_some_and(|link| link.watch.owed() > 0) {
+            let Some(link) = &device.link else { continue };
+            if link.watch.owed() > 0 {
                 return Err(format!("client {n} has no answer"));
+            }
+            if unsent.iter().any(|(conn, unsent, _)| *conn == link.conn && *unsent > 0) {
+                return Err(format!("client {n}: what the server has for it is never sent"));
             }
         }
         Ok(())
