@@ -74,7 +74,7 @@ impl Session {
         // A body that is whole becomes a message still; one that is not never will.
         let open = open.filter(|open| open.waits && open.body.is_some());
         self.timers.ending(by);
-        self.state = State::Ending(Ending { last, gone_by: None, waits, open });
+        self.state = State::Ending(Box::new(Ending { last, gone_by: None, waits, open }));
         self.finish_if_drained();
     }
 

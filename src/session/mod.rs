@@ -94,7 +94,7 @@ enum State {
     AwaitingHello,
     LoggingIn(Box<LoggingIn>),
     Open(Box<Open>),
-    Ending(Ending),
+    Ending(Box<Ending>),
     Over,
 }
 
