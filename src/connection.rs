@@ -47,6 +47,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use turn::Pace;
@@ -144,6 +145,8 @@ struct Page {
     due: Due,
     at: Seq,
     segments: Vec<Segment>,
+    /// Until it is in the outbox, and counted there.
+    _on_its_way: Option<OwnedSemaphorePermit>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -438,10 +441,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Page> {
     for pause in PAGE_PAUSES {
         let (own, link) = (shared.clone(), link.clone());
+        let permit = shared.turns.page().await;
         let read = shared.reading.elsewhere(move || page(&own, &link, due)).await;
         if let Ok(Some(page)) = read {
-            return Some(page);
+            return Some(Page { _on_its_way: permit, ..page });
         }
+        drop(permit);
         tokio::time::sleep(pause).await;
     }
     None
@@ -452,7 +457,7 @@ fn page(shared: &Shared, link: &Link, due: Due) -> Option<Page> {
     let messages = shared.store.messages(due.chat, due.after, due.upto, max_bytes).ok()?;
     let user = link.user().map(|(user, _)| *user)?;
     // Where nothing is left in between, the page ends where it was to end.
-    let mut page = Page { due, at: due.upto, segments: Vec::new() };
+    let mut page = Page { due, at: due.upto, segments: Vec::new(), _on_its_way: None };
     let mut bytes = 0;
     for message in &messages {
         let limit = if is_whole(shared, message, link.inline_limit()) { link.inline_limit() } else { 0 };

@@ -30,10 +30,14 @@ const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 /// No time.
 const NEVER: u64 = u64::MAX;
 
+/// Pages on their way to connections that are behind. More would hold each other up, and everybody else.
+const PAGES: usize = 4;
+
 /// See the module.
 #[derive(Debug)]
 pub struct Turns {
     free: Arc<Semaphore>,
+    pages: Arc<Semaphore>,
     start: Instant,
     /// When something little was done last, in nanoseconds since the start.
     little_at: AtomicU64,
@@ -52,7 +56,8 @@ impl Turns {
     #[must_use]
     pub fn new(now: Instant) -> Self {
         let free = Arc::new(Semaphore::new(AT_ONCE as usize));
-        Turns { free, start: now, little_at: AtomicU64::new(NEVER) }
+        let pages = Arc::new(Semaphore::new(PAGES));
+        Turns { free, pages, start: now, little_at: AtomicU64::new(NEVER) }
     }
 
     /// Somebody had something little done.
@@ -74,6 +79,12 @@ impl Turns {
         // The semaphore is never closed, so there is always a permit.
         let permit = self.free.clone().acquire_many_owned(count).await.ok();
         Turn { turns: self, permit, began: clock::instant() }
+    }
+
+    /// Waits until a page may be read for who is behind; the page is on its way until this is dropped.
+    pub async fn page(&self) -> Option<OwnedSemaphorePermit> {
+        // The semaphore is never closed, so there is always a permit.
+        self.pages.clone().acquire_owned().await.ok()
     }
 
     fn is_little_done(&self, now: Instant) -> bool {

@@ -16,6 +16,7 @@ use crate::options::{Mode, Plan};
 use crate::report::{Faults, Figures};
 use crate::stats::Times;
 use crate::target::Target;
+pub(crate) use abuse::Kind as Hostility;
 
 /// One repetition.
 pub(crate) fn run(plan: &Plan, target: &Target) -> Result<Figures> {

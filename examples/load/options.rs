@@ -1,5 +1,6 @@
 //! What can be asked for: [`Arguments`] is the wish, [`Plan`] the checked value with every default filled in.
 
+use crate::modes::Hostility;
 use clap::{Parser, ValueEnum};
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -80,6 +81,9 @@ pub(crate) struct Arguments {
     /// Threads of the client (send, fanout, rooms). 1.
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=64))]
     threads: Option<u32>,
+    /// Hostile connections of this kind alone (abuse).
+    #[arg(long)]
+    only: Option<Hostility>,
     /// Append a line of JSON a repetition to this file.
     #[arg(long)]
     json: Option<PathBuf>,
@@ -144,6 +148,7 @@ pub(crate) struct Plan {
     pub(crate) warmup: Duration,
     pub(crate) repetitions: u32,
     pub(crate) threads: usize,
+    pub(crate) only: Option<Hostility>,
     pub(crate) json: Option<PathBuf>,
 }
 
@@ -160,6 +165,9 @@ impl TryFrom<Arguments> for Plan {
         }
         if wish.rate.is_some() && mode != Mode::Rooms && !wish.beside_rooms {
             return Err("--rate goes with rooms, and with history --beside-rooms".to_owned());
+        }
+        if wish.only.is_some() && mode != Mode::Abuse {
+            return Err("--only goes with abuse".to_owned());
         }
         let server = match wish.addr {
             Some(addr) => Server::Running { addr, pid: wish.pid },
@@ -194,6 +202,7 @@ impl TryFrom<Arguments> for Plan {
             warmup: Duration::from_secs(wish.warmup.unwrap_or(1).into()),
             repetitions: wish.repetitions.unwrap_or(3),
             threads: count(wish.threads, 1),
+            only: wish.only,
             json: wish.json,
         };
         match plan.sharable() {
@@ -268,6 +277,7 @@ mod tests {
             "send --pid 1",
             "send --beside-rooms",
             "send --rate 1000",
+            "send --only pings",
             "history --rate 1000",
             "rooms --page-rate 10",
             "rooms --random",

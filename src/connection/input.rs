@@ -13,10 +13,10 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
-/// Bytes that are read at once.
+/// Bytes of media that are read at once.
 const READ_BYTES: usize = 64 * 1024;
-/// Bytes that are read at first: what cannot be used at once has to be kept.
-const FIRST_BYTES: usize = 4 * 1024;
+/// Bytes of all else: what cannot be used at once has to be kept.
+const FRAME_BYTES: usize = 4 * 1024;
 /// The largest frame of a JOIN that is looked for behind HELLO.
 const FIRST_JOIN_BYTES: usize = 1024;
 /// A rest of up to so many bytes is copied before what is read next, so that it need not be kept.
@@ -37,8 +37,6 @@ pub(super) struct Input {
     rest: Rest,
     /// Whether the decoder needs more than `rest` to go on.
     is_hungry: bool,
-    /// Whether more was there than was read last.
-    is_full: bool,
     is_over: bool,
 }
 
@@ -73,7 +71,7 @@ impl Rest {
 
 impl Default for Input {
     fn default() -> Self {
-        Input { rest: Rest::default(), is_hungry: true, is_full: false, is_over: false }
+        Input { rest: Rest::default(), is_hungry: true, is_over: false }
     }
 }
 
@@ -81,7 +79,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Reads and uses as much as the session wants.
     pub(super) fn poll_input(&mut self, cx: &mut Context<'_>, now: Now) -> bool {
         let mut moved = false;
-        self.input.is_full = self.body.is_some() || self.uploads.is_some();
         while self.may_read() {
             if !self.input.is_hungry {
                 let (rest, held) = self.input.rest.take();
@@ -104,7 +101,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let rest = self.input.rest.bytes();
             let kept = if rest.len() <= PREFIX_BYTES { rest.len() } else { 0 };
             scratch[..kept].copy_from_slice(&rest[..kept]);
-            let end = if self.input.is_full { scratch.len() } else { kept + FIRST_BYTES };
+            let end = if self.body.is_some() || self.uploads.is_some() {
+                scratch.len()
+            } else {
+                kept + FRAME_BYTES
+            };
             let mut buf = ReadBuf::new(&mut scratch[kept..end]);
             let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
                 Poll::Pending => return false,
@@ -119,7 +120,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.input.is_over = true;
                 return true;
             }
-            self.input.is_full |= kept + n == end;
             self.session.handle_read(now.instant, n);
             let (mut rest, held) = self.input.rest.take();
             if kept == rest.len() {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 /// Bytes that all connections may have together in memory: live messages, answers, pages, chunks, bodies, frames that
 /// have not come whole.
-pub const BYTES_IN_ALL: usize = 48 * 1024 * 1024;
+pub const BYTES_IN_ALL: usize = 32 * 1024 * 1024;
 /// A connection may have one in so many of the bytes that are left.
 const SHARES: usize = 8;
 /// What a page may hold however short memory is, in bytes of text.

@@ -31,7 +31,7 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let before = target.process.as_ref().map(Process::resident).transpose()?;
     let (is_over, thrown_out) = (AtomicBool::new(false), AtomicU64::new(0));
     let (beside, peak) = std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| crowd(target.addr, plan.connections, &is_over, &thrown_out));
+        let crowd = scope.spawn(|| crowd(target.addr, plan, &is_over, &thrown_out));
         let measured = || -> Result<_> {
             std::thread::sleep(SETTLE);
             let beside = texts(plan, target)?;
@@ -107,8 +107,8 @@ impl Load for Sender {
 }
 
 /// What a hostile connection does.
-#[derive(Clone, Copy)]
-pub(super) enum Kind {
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Kind {
     /// Says nothing.
     Silent,
     /// Says HELLO a byte at a time.
@@ -151,7 +151,8 @@ pub(super) const KINDS: [Kind; 12] = [
 ];
 
 /// All hostile connections, until it is over.
-fn crowd(addr: SocketAddr, connections: usize, is_over: &AtomicBool, thrown_out: &AtomicU64) -> Result<()> {
+fn crowd(addr: SocketAddr, plan: &Plan, is_over: &AtomicBool, thrown_out: &AtomicU64) -> Result<()> {
+    let connections = plan.connections;
     let mut hostile = Vec::with_capacity(connections);
     let mut next_round = Instant::now();
     while !is_over.load(Ordering::Relaxed) {
@@ -167,7 +168,8 @@ fn crowd(addr: SocketAddr, connections: usize, is_over: &AtomicBool, thrown_out:
                 return Ok(());
             }
             if hostile.len() == number {
-                hostile.push(Hostile::connect(addr, KINDS[number % KINDS.len()])?);
+                let kind = plan.only.unwrap_or(KINDS[number % KINDS.len()]);
+                hostile.push(Hostile::connect(addr, kind)?);
             } else if !hostile[number].go_on() {
                 thrown_out.fetch_add(1, Ordering::Relaxed);
                 hostile[number] = Hostile::connect(addr, hostile[number].kind)?;
