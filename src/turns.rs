@@ -4,6 +4,8 @@
 //! wait. A turn is another quantum, and lasts until what it led to is answered. Some have turns at the same time, enough
 //! to keep the server busy. But while others have little things done, there is one turn at a time, and behind each a
 //! pause, longer than the turn was: so most of what those others send finds nobody in its way.
+//!
+//! Whoever is behind gets pages from the store; those have turns of their own, a few at a time.
 
 use crate::clock;
 use std::sync::Arc;
@@ -158,6 +160,19 @@ mod tests {
         let before = clock::instant();
         next.await;
         assert!(before.elapsed() >= MS * 8, "{:?}", before.elapsed());
+    }
+
+    #[tokio::test]
+    async fn a_few_pages_are_on_their_way_at_a_time() {
+        let turns = Turns::new(clock::instant());
+        let mut pages = Vec::new();
+        for _ in 0..PAGES {
+            pages.push(turns.page().await);
+        }
+        let mut next = pin!(turns.page());
+        assert!(poll(next.as_mut()).is_pending());
+        pages.pop();
+        assert!(matches!(poll(next.as_mut()), Poll::Ready(Some(_))));
     }
 
     #[test]
