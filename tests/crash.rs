@@ -82,6 +82,7 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_losses_of_power() {
         let mut server = disk.server(&[]);
         server.start_again();
         let mut crowd = Crowd::new(&server);
+        crowd.world.loses_power = true;
         let (mut losses, mut kept) = (0, disk::Kept::default());
         for round in 1..=rounds.min(ROUNDS) {
             let rule = (random.below(4) > 0).then(|| ends_at_a_change(&mut random));

@@ -357,6 +357,10 @@ impl Device {
     }
 
     fn refused(&mut self, world: &World, error: &Error<'_>) {
+        if world.loses_power && self.half.as_mut().is_some_and(|half| half.begins_anew(error)) {
+            self.life.asked.remove(&u32::try_from(error.ref_).expect("a request's number"));
+            return;
+        }
         let disk = [Code::StorageFull as u16, Code::Internal as u16];
         assert!(world.may_refuse && disk.contains(&error.code), "{} ({}): {error:?}", self.name, self.n);
         if error.about > kind::MEDIA {

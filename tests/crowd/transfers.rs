@@ -11,12 +11,14 @@ pub struct Half {
     req: u32,
     /// Bytes that RECEIVED has confirmed.
     safe: u64,
+    /// The server had more than it had confirmed: after a loss of power that may be a length without its bytes.
+    is_doubtful: bool,
     pub is_running: bool,
 }
 
 impl Half {
     pub fn new(file: u64) -> Half {
-        Half { file, req: 0, safe: 0, is_running: false }
+        Half { file, req: 0, safe: 0, is_doubtful: false, is_running: false }
     }
 
     /// UPLOAD, on a new connection too.
@@ -30,6 +32,7 @@ impl Half {
     /// UPLOAD_READY: sends what is missing.
     pub fn go_on(&mut self, peer: &mut Peer, offset: u64) {
         assert!(offset >= self.safe, "of {} confirmed bytes {offset} are left", self.safe);
+        self.is_doubtful |= offset > self.safe;
         let bytes = Body::Reference(self.file).bytes();
         let mut at = usize::try_from(offset).unwrap();
         for piece in bytes[at..].chunks(CHUNK) {
@@ -55,6 +58,15 @@ impl Half {
     /// The server has broken it off; what was confirmed is kept.
     pub fn failed(&mut self, req: u32) {
         self.is_running &= self.req != req;
+    }
+
+    /// Whether the digest of the whole told that it is not what was sent, and it begins anew: only where it may be.
+    pub fn begins_anew(&mut self, error: &Error<'_>) -> bool {
+        let may = self.is_doubtful && (error.code, error.about) == (Code::Conflict as u16, kind::UPLOAD);
+        if may {
+            (self.safe, self.is_doubtful, self.is_running) = (0, false, false);
+        }
+        may
     }
 
     /// The connection is gone.
