@@ -136,7 +136,9 @@ async fn serve(
         // It has no other way to end than the one that it was just shown.
         let _ = accepting.await;
     }
-    drop(walking);
+    // Gone before the runtime is: a job of its that has not begun by then would be taken for one that failed.
+    walking.abort();
+    let _ = walking.await;
     entrance.tasks.close();
     let open = shared.hub.shut_down();
     log::info!("stopping; {open} connections are open");

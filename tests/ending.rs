@@ -58,6 +58,16 @@ fn the_end_of_the_sending_side_is_a_bye_wherever_it_stands() {
     }
 }
 
+/// That the log has no error is looked at when a `Server` is dropped.
+#[test]
+fn stopping_while_the_server_has_only_just_begun_is_no_failure() {
+    let mut server = Server::start();
+    for _ in 0..20 {
+        assert_eq!(server.terminate().code(), Some(0));
+        server.start_again();
+    }
+}
+
 #[test]
 fn a_frame_too_large_that_is_cut_has_its_answer_all_the_same() {
     let server = Server::start();
