@@ -64,6 +64,11 @@ pub(super) fn id_at(row: &Row<'_>, column: usize) -> rusqlite::Result<u64> {
     row.get::<_, i64>(column).map(i64::cast_unsigned)
 }
 
+/// The id that the last INSERT gave. Not with RETURNING, for which SQLite keeps copies of pages as for a trigger.
+pub(super) fn new_id(db: &Connection) -> u64 {
+    db.last_insert_rowid().cast_unsigned()
+}
+
 /// A column that holds a kind of chat.
 pub(super) fn kind_at(row: &Row<'_>, column: usize) -> rusqlite::Result<ChatKind> {
     match row.get::<_, i64>(column)? {

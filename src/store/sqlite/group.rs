@@ -1,7 +1,7 @@
 //! Groups: CREATE, INVITE, REMOVE. How a membership ends, and who owns the group then, is in
 //! [`super::membership`].
 
-use super::chat::{self, id_at, sql};
+use super::chat::{self, id_at, new_id, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
 use crate::id::{ChatId, UserId};
@@ -29,10 +29,10 @@ impl Writer {
 
     fn make_group(&mut self, create: &Create) -> Done<Entered> {
         let at = self.now();
-        let chat = self
-            .db
-            .prepare_cached("INSERT INTO chats (kind, name, created_at) VALUES (2, ?1, ?2) RETURNING id")?
-            .query_row(params![create.title, at], |row| id_at(row, 0).map(ChatId))?;
+        self.db
+            .prepare_cached("INSERT INTO chats (kind, name, created_at) VALUES (2, ?1, ?2)")?
+            .execute(params![create.title, at])?;
+        let chat = ChatId(new_id(&self.db));
         self.db
             .prepare_cached("INSERT INTO members (chat, user, role, joined_at) VALUES (?1, ?2, 1, ?3)")?
             .execute(params![sql(chat.0), sql(create.user.0), at])?;

@@ -2,7 +2,7 @@
 //! everybody has.
 
 use super::bans;
-use super::chat::{self, Head, id_at, sql};
+use super::chat::{self, id_at, new_id, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
 use crate::error::Refusal;
@@ -75,12 +75,10 @@ impl Writer {
     pub(super) fn open_pair(&mut self, kind: ChatKind, one: UserId, other: UserId) -> Done<ChatId> {
         let now = self.now();
         let (low, high) = (one.min(other), one.max(other));
-        let chat = self
-            .db
-            .prepare_cached(
-                "INSERT INTO chats (kind, low, high, created_at) VALUES (?1, ?2, ?3, ?4) RETURNING id",
-            )?
-            .query_row(params![kind as u8, sql(low.0), sql(high.0), now], |row| id_at(row, 0).map(ChatId))?;
+        self.db
+            .prepare_cached("INSERT INTO chats (kind, low, high, created_at) VALUES (?1, ?2, ?3, ?4)")?
+            .execute(params![kind as u8, sql(low.0), sql(high.0), now])?;
+        let chat = ChatId(new_id(&self.db));
         if kind == ChatKind::Direct {
             self.add_member(chat, low, now)?;
             self.add_member(chat, high, now)?;
@@ -93,20 +91,37 @@ impl Writer {
             may_be_named(&self.db, name)?;
         }
         let now = self.now();
-        let (user, name, home) = self.atomically(|writer| {
-            let (user, name) = writer.add_guest(wish, now)?;
-            let home = writer.open_pair(ChatKind::Home, UserId::ASSISTANT, user)?;
-            writer.add_token(login, user, None, now)?;
-            Ok((user, name, home))
-        })?;
+        let all = self.cache.head(&self.db, ChatId::ALL)?.ok_or_else(chat::no_chat)?.last_seq;
+        let (user, name) = self.add_guest(wish, now)?;
+        // Undone by hand: most logins are of new guests, and a savepoint keeps a copy of each page that they change.
+        let home = self.settle_guest(login, user, now).inspect_err(|_| self.unmake_guest(user))?;
         // Those that everybody has: there was no time yet to be in others.
-        let mut chats = Vec::with_capacity(2);
-        for chat in [ChatId::ALL, home] {
-            if let Some(Head { kind, last_seq, .. }) = self.cache.head(&self.db, chat)? {
-                chats.push(ChatHead { chat, kind: *kind, last_seq: *last_seq });
-            }
-        }
+        let chats = vec![
+            ChatHead { chat: ChatId::ALL, kind: ChatKind::Room, last_seq: all },
+            ChatHead { chat: home, kind: ChatKind::Home, last_seq: 0 },
+        ];
         Ok(LoggedIn { user, name, home, token_given: true, chats })
+    }
+
+    /// What a new guest has.
+    fn settle_guest(&mut self, login: &Login, user: UserId, now: Micros) -> Done<ChatId> {
+        let home = self.open_pair(ChatKind::Home, UserId::ASSISTANT, user)?;
+        self.add_token(login, user, None, now)?;
+        Ok(home)
+    }
+
+    /// Takes a guest away who was made in this transaction, and whatever of [`Writer::settle_guest`] was done.
+    fn unmake_guest(&mut self, user: UserId) {
+        if self.db.is_autocommit() {
+            // SQLite has ended the transaction: all is undone, and the id may be somebody else's by now.
+            return;
+        }
+        let undone = ["DELETE FROM chats WHERE low = 1 AND high = ?1", "DELETE FROM users WHERE id = ?1"]
+            .into_iter()
+            .try_for_each(|sql| self.db.prepare_cached(sql)?.execute(params![chat::sql(user.0)]).map(drop));
+        if let Err(error) = undone {
+            self.doom(&error);
+        }
     }
 
     fn register(&mut self, login: &Login, name: &str, hash: &str) -> Done<LoggedIn> {
@@ -273,10 +288,10 @@ impl Holder {
 /// A new registered user.
 pub(super) fn add_user(db: &Connection, name: &str, hash: &str, now: Micros) -> rusqlite::Result<UserId> {
     db.prepare_cached(
-        "INSERT INTO users (kind, name, name_key, password, created_at) VALUES (1, ?1, ?2, ?3, ?4)
-         RETURNING id",
+        "INSERT INTO users (kind, name, name_key, password, created_at) VALUES (1, ?1, ?2, ?3, ?4)",
     )?
-    .query_row(params![name, names::key(name), hash, now], |row| id_at(row, 0).map(UserId))
+    .execute(params![name, names::key(name), hash, now])?;
+    Ok(UserId(new_id(db)))
 }
 
 /// Refuses a name that somebody has, or that is kept for who had it.

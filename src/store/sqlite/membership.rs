@@ -1,13 +1,13 @@
 //! Who is in which room or group: JOIN, LEAVE, and what ends with a guest's last connection.
 
-use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, sql};
+use super::chat::{self, Head, MAX_SEQ, id_at, kind_at, message_id, new_id, sql};
 use super::fault::{Done, Fault};
 use super::writer::Writer;
 use super::{index, removal, row};
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, UserId};
 use crate::names;
-use crate::store::{ChatKind, Committed, Join, Joined, Leave, Left};
+use crate::store::{ChatHead, ChatKind, Committed, Join, Joined, Leave, Left, LoggedIn};
 use chatwire_codec::{Code, MediaKind};
 use rusqlite::{Connection, OptionalExtension, params};
 use std::sync::Arc;
@@ -15,15 +15,36 @@ use std::sync::Arc;
 /// Rooms and groups that one user may be in, and direct chats that a user may have and still open one: a login
 /// asks for all of them, and so does a look for media. They are counted apart, so that nobody can keep others
 /// out of rooms by writing to them.
-const MEMBERSHIPS: i64 = 1000;
+const MEMBERSHIPS: usize = 1000;
+
+/// A room that is to be joined.
+#[derive(Clone, Copy)]
+struct Room<'a> {
+    /// As it is spelled here, and as it is compared.
+    name: &'a str,
+    key: &'a str,
+    /// `None`: it is to be made.
+    found: Option<ChatId>,
+}
 
 impl Writer {
     pub(super) fn join(&mut self, join: &Join) -> Committed {
-        let key = names::key(&join.room);
-        let done = self
-            .may_join(join, &key)
-            .and_then(|room| self.atomically(|writer| writer.try_join(join, &key, room)));
+        let done = self.try_join(join);
         Committed::Join(join.conn, join.req, self.settle(done))
+    }
+
+    /// A JOIN that came with this login, which has just told what the user is in.
+    pub(super) fn join_first(&mut self, login: &LoggedIn, room: &str) -> Done<Joined> {
+        let key = names::key(room);
+        let found = self.cache.room(&self.db, &key)?;
+        let is_in = |chat| login.chats.iter().any(|head| head.chat == chat);
+        if !found.is_some_and(is_in) {
+            let counts = |head: &&ChatHead| {
+                head.chat != ChatId::ALL && matches!(head.kind, ChatKind::Room | ChatKind::Group)
+            };
+            has_one_more(login.chats.iter().filter(counts).count(), ChatKind::Room)?;
+        }
+        self.enter(login.user, login.name.clone(), Room { name: room, key: &key, found }, None)
     }
 
     pub(super) fn leave(&mut self, leave: &Leave) -> Committed {
@@ -65,14 +86,14 @@ impl Writer {
                   WHERE m.user = ?1 AND (c.kind = 3) = ?2",
             )?
             .query_row(params![sql(user.0), kind == ChatKind::Direct], |row| row.get(0))?;
-        if count < MEMBERSHIPS {
-            return Ok(());
-        }
-        let text = match kind {
-            ChatKind::Direct => format!("one user has at most {MEMBERSHIPS} direct chats"),
-            _ => format!("one user is in at most {MEMBERSHIPS} rooms and groups; leave one first"),
-        };
-        Err(Refusal::new(Code::TooLarge, text).into())
+        has_one_more(usize::try_from(count).unwrap_or(usize::MAX), kind)
+    }
+
+    fn try_join(&mut self, join: &Join) -> Done<Joined> {
+        let key = names::key(&join.room);
+        let found = self.may_join(join, &key)?;
+        let name = self.name_of(join.user)?;
+        self.enter(join.user, name, Room { name: &join.room, key: &key, found }, join.leave)
     }
 
     /// The room that is to be joined, if there is one already.
@@ -93,42 +114,42 @@ impl Writer {
         Ok(room)
     }
 
-    fn try_join(&mut self, join: &Join, key: &str, found: Option<ChatId>) -> Done<Joined> {
+    fn enter(
+        &mut self,
+        user: UserId,
+        user_name: Arc<str>,
+        room: Room<'_>,
+        leave: Option<ChatId>,
+    ) -> Done<Joined> {
         let at = self.now();
-        let created = found.is_none();
-        let chat = match found {
-            Some(chat) => chat,
-            None => self.make_room(&join.room, key, at)?,
+        let leave = leave.filter(|former| room.found != Some(*former));
+        // Mostly it is one statement, which needs nothing around it.
+        let (chat, is_new, left) = match (room.found, leave) {
+            (Some(chat), None) => (chat, self.add_to_room(chat, user, at)?, None),
+            _ => self.atomically(|writer| {
+                let chat = room.found.map_or_else(|| writer.make_room(room.name, room.key, at), Ok)?;
+                let is_new = writer.add_to_room(chat, user, at)?;
+                let left = leave.map(|former| writer.end_room(user, former, at)).transpose()?;
+                Ok((chat, is_new, left.flatten()))
+            })?,
         };
-        let is_new = chat != ChatId::ALL && self.add_member(chat, join.user, at)?;
-        let left = match join.leave.filter(|former| *former != chat) {
-            Some(former) => self.end_room(join.user, former, at)?,
-            None => None,
-        };
-        let user_name = self.name_of(join.user)?;
         let head = self.cache.head(&self.db, chat)?.ok_or_else(chat::no_chat)?;
-        let room = Arc::clone(&head.name);
-        Ok(Joined {
-            user: join.user,
-            user_name,
-            chat,
-            last_seq: head.last_seq,
-            room,
-            created,
-            is_new,
-            at,
-            left,
-        })
+        let (last_seq, created) = (head.last_seq, room.found.is_none());
+        Ok(Joined { user, user_name, chat, last_seq, room: head.name.clone(), created, is_new, at, left })
+    }
+
+    /// Everybody is in `all`. Whether the user is new there.
+    fn add_to_room(&mut self, chat: ChatId, user: UserId, at: Micros) -> Done<bool> {
+        // Looked up before something is changed, and remembered for what is told of it.
+        self.cache.head(&self.db, chat)?.ok_or_else(chat::no_chat)?;
+        Ok(chat != ChatId::ALL && self.add_member(chat, user, at)?)
     }
 
     fn make_room(&mut self, name: &str, key: &str, now: Micros) -> Done<ChatId> {
-        let chat = self
-            .db
-            .prepare_cached(
-                "INSERT INTO chats (kind, name, name_key, created_at) VALUES (1, ?1, ?2, ?3) RETURNING id",
-            )?
-            .query_row(params![name, key, now], |row| id_at(row, 0).map(ChatId))?;
-        Ok(chat)
+        self.db
+            .prepare_cached("INSERT INTO chats (kind, name, name_key, created_at) VALUES (1, ?1, ?2, ?3)")?
+            .execute(params![name, key, now])?;
+        Ok(ChatId(new_id(&self.db)))
     }
 
     /// The chat that is to be left, if it is one that can be.
@@ -186,6 +207,18 @@ impl Writer {
         }
         Ok(left)
     }
+}
+
+/// Refuses one more chat of a kind to a user who is in `count` of them.
+fn has_one_more(count: usize, kind: ChatKind) -> Done<()> {
+    if count < MEMBERSHIPS {
+        return Ok(());
+    }
+    let text = match kind {
+        ChatKind::Direct => format!("one user has at most {MEMBERSHIPS} direct chats"),
+        _ => format!("one user is in at most {MEMBERSHIPS} rooms and groups; leave one first"),
+    };
+    Err(Refusal::new(Code::TooLarge, text).into())
 }
 
 /// Ends what guests of the last run were in: their connections ended with it. Gives the media whose files may go.

@@ -16,8 +16,8 @@ use crate::error::Refusal;
 use crate::id::{MediaId, Micros, UserId};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{
-    Append, Appended, Chores, Committed, Consumer, Content, FirstRoom, Join, Login, Op, Outcome, Sync,
-    Synced, Who, storage_full,
+    Append, Appended, Chores, Committed, Consumer, Content, FirstRoom, Login, Op, Outcome, Sync, Synced, Who,
+    storage_full,
 };
 use chatwire_codec::Code;
 use rusqlite::Connection;
@@ -121,11 +121,16 @@ impl Writer {
             Err(fault) => fault,
         };
         self.cache.clear();
-        let undone = self.execute("ROLLBACK TO op").and_then(|()| self.execute("RELEASE op"));
-        if undone.is_err() {
-            self.doomed.get_or_insert_with(Refusal::internal);
+        if let Err(error) = self.execute("ROLLBACK TO op").and_then(|()| self.execute("RELEASE op")) {
+            self.doom(&error);
         }
         Err(fault)
+    }
+
+    /// Has the running transaction undone, since part of it could not be.
+    pub(super) fn doom(&mut self, error: &rusqlite::Error) {
+        let refusal = self.failed(error);
+        self.doomed.get_or_insert(refusal);
     }
 
     /// Whether the running transaction is to be undone.
@@ -237,20 +242,20 @@ impl Writer {
     fn arrive(&mut self, mut login: Login, batch: &mut Batch) {
         let first = login.first_room.take();
         let (conn, committed) = (login.conn, self.login(&login));
-        let user = match &committed {
-            Committed::Login(_, Ok(login)) => Some(login.user),
-            _ => None,
-        };
-        batch.arrived.extend(user);
+        let joined = first.map(|FirstRoom { req, room }| {
+            let done = match &committed {
+                Committed::Login(_, Ok(login)) => self.join_first(login, &room),
+                // Should the login be asked for again and succeed, the JOIN has still failed.
+                _ => Err(storage_full().into()),
+            };
+            Committed::Join(conn, req, self.settle(done))
+        });
+        if let Committed::Login(_, Ok(login)) = &committed {
+            batch.arrived.insert(login.user);
+        }
         batch.may_read(login);
         batch.committed.push(committed);
-        if let Some(FirstRoom { req, room }) = first {
-            batch.committed.push(match user {
-                Some(user) => self.join(&Join { conn, user, req, room, leave: None }),
-                // Should the login be asked for again and succeed, the JOIN has still failed.
-                None => Committed::Join(conn, req, Err(storage_full())),
-            });
-        }
+        batch.committed.extend(joined);
     }
 
     fn sync(&mut self, sync: Sync) -> Committed {

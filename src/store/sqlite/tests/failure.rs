@@ -352,3 +352,44 @@ fn a_full_disk_is_said_and_got_over() {
     other.execute_batch("DROP TABLE junk").unwrap();
     assert_eq!(stored(rig.send(said(ann, all(), 5, &long))).seq, 1);
 }
+
+#[test]
+fn a_guest_who_could_not_be_made_whole_is_not_made_at_all() {
+    for table in ["chats", "tokens"] {
+        let mut rig = Rig::new();
+        let ann = rig.guest("ann");
+        let counts = |rig: &Rig| -> (i64, i64, i64) {
+            let sql = "SELECT (SELECT count(*) FROM users), (SELECT count(*) FROM chats), (SELECT count(*) FROM tokens)";
+            rig.other().query_row(sql, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).unwrap()
+        };
+        let before = counts(&rig);
+        let rig = rig.reopen_unstarted();
+        let trap = format!(
+            "CREATE TRIGGER trap BEFORE INSERT ON {table} BEGIN SELECT RAISE(ABORT, 'as after a failed read'); END"
+        );
+        rig.other().execute_batch(&trap).unwrap();
+        let guest = |name: &str| Login {
+            conn: CONN,
+            who: Who::Guest { name: Some(name.into()) },
+            device: "phone".into(),
+            new_token: [1; 32],
+            first_room: Some(FirstRoom { req: REQ, room: "all".into() }),
+        };
+        rig.store.submit(Op::Append(said(ann, all(), 0, "before")));
+        rig.store.submit(Op::Login(guest("bob")));
+        rig.store.submit(Op::Append(said(ann, all(), 0, "after")));
+        rig.start();
+        let mut rig = rig;
+        assert_eq!(stored(rig.outcome()).seq, 1);
+        let refused = rig.next();
+        assert!(
+            matches!(&refused, Committed::Login(_, Err(why)) if why.code == Code::Internal),
+            "{refused:?}"
+        );
+        assert!(matches!(rig.next(), Committed::Join(CONN, REQ, Err(_))));
+        assert_eq!(stored(rig.outcome()).seq, 2, "it fails alone");
+        assert_eq!(counts(&rig), before);
+        rig.other().execute_batch("DROP TRIGGER trap").unwrap();
+        rig.guest("bob");
+    }
+}

@@ -124,3 +124,35 @@ fn a_room_that_comes_with_a_login_is_joined_with_it_or_not_at_all() {
         "{outcome:?}"
     );
 }
+
+#[test]
+fn a_room_that_comes_with_a_login_counts_as_any_other() {
+    let mut rig = Rig::new();
+    let ann = rig.user("ann", "hash");
+    let first = rig.join(ann, "first", None).chat;
+    let rig = rig.reopen_unstarted();
+    let many = "WITH RECURSIVE n (n) AS (VALUES (1) UNION ALL SELECT n + 1 FROM n WHERE n < 998)
+                INSERT INTO chats (kind, name, name_key, created_at) SELECT 1, 'r' || n, 'r' || n, 0 FROM n";
+    let other = rig.other();
+    other.execute_batch(many).unwrap();
+    let enter =
+        "INSERT INTO members (chat, user, joined_at) SELECT id, ?1, 0 FROM chats WHERE name LIKE 'r%'";
+    assert_eq!(other.execute(enter, [ann.0.cast_signed()]).unwrap(), 998);
+    rig.start();
+    let mut rig = rig;
+    let mut bring = |room: &str| {
+        let first_room = Some(FirstRoom { req: REQ, room: room.into() });
+        let (who, device) = (rig.token(token_of("ann")), "phone".into());
+        rig.store.submit(Op::Login(Login { conn: CONN, who, device, new_token: [0; 32], first_room }));
+        assert!(matches!(rig.next(), Committed::Login(_, Ok(_))));
+        match rig.next() {
+            Committed::Join(CONN, REQ, done) => done,
+            other => panic!("not a join: {other:?}"),
+        }
+    };
+    let last = bring("last").unwrap();
+    assert!(last.is_new && last.created);
+    assert_eq!(bring("one more").unwrap_err().code, Code::TooLarge);
+    let again = bring("first").unwrap();
+    assert_eq!((again.chat, again.is_new, again.created), (first, false, false), "this one it is in already");
+}
