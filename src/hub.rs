@@ -349,11 +349,13 @@ impl Consumer for Hub {
                 Committed::Append(appended) => batch.add(self, appended),
                 other => {
                     batch.deliver(self);
-                    self.apply(other);
+                    let came_in = self.apply(other);
+                    batch.wake_soon(came_in);
                 }
             }
         }
         batch.deliver(self);
+        batch.wake();
         batch.give_back(&self.permits);
     }
 
@@ -364,11 +366,12 @@ impl Consumer for Hub {
 
 /// What is committed besides messages.
 impl Hub {
-    fn apply(&self, committed: Committed) {
+    /// Gives whom to wake soon: with an answer that has begun.
+    fn apply(&self, committed: Committed) -> Option<Arc<Link>> {
         match committed {
+            Committed::Login(conn, result) => return self.logged_in(conn, result),
+            Committed::Join(conn, req, result) => return self.joined(conn, req, result),
             Committed::Append(_) | Committed::Used | Committed::Swept => {}
-            Committed::Login(conn, result) => self.logged_in(conn, result),
-            Committed::Join(conn, req, result) => self.joined(conn, req, result),
             Committed::Leave(conn, req, result) => self.left(conn, req, result),
             Committed::Sync(conn, req, result) => self.synced(conn, req, result),
             Committed::Create(conn, req, result) => self.created(conn, req, result),
@@ -385,39 +388,45 @@ impl Hub {
             Committed::Expired => self.end_chores(),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.ended(left, Change::Left, None)),
         }
+        None
     }
 
-    fn logged_in(&self, conn: ConnId, result: Result<LoggedIn, Refusal>) {
-        let link = self.link(conn);
-        let login = match (result, &link) {
-            (Ok(login), Some(_)) => login,
-            (Ok(login), None) => return self.never_came(login.user),
-            (Err(refusal), Some(link)) => return link.outbox.notify(Notice::LoginRefused(refusal)),
-            (Err(_), None) => return,
+    fn logged_in(&self, conn: ConnId, result: Result<LoggedIn, Refusal>) -> Option<Arc<Link>> {
+        let (link, login) = match (self.link(conn), result) {
+            (Some(link), Ok(login)) => (link, login),
+            (Some(link), Err(refusal)) => {
+                link.outbox.notify(Notice::LoginRefused(refusal));
+                return None;
+            }
+            (None, result) => {
+                result.iter().for_each(|login| self.never_came(login.user));
+                return None;
+            }
         };
-        let Some(link) = link else { return };
         let mut directory = self.directory();
         if link.is_muted.load(Ordering::Relaxed) {
             drop(directory);
-            return self.never_came(login.user);
+            self.never_came(login.user);
+            return None;
         }
         let links = directory.users.entry(login.user).or_default();
         let limit = self.connections_per_user.load(Ordering::Relaxed);
         if limit > 0 && links.len() >= limit {
             let text = format!("this user has {limit} connections already; close one of them first");
-            return link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
+            link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
+            return None;
         }
         // Most users have one connection, and those who have more do not come and go by the thousand.
         links.reserve_exact(1);
         links.push(link.clone());
         // Both are set once: a connection logs in once.
         let _ = link.user.set((login.user, login.name.clone()));
-        link.outbox.answer(|out| self.welcome(out, &link, &login));
+        let welcomed = Notice::Welcomed { user: login.user, name: login.name.clone() };
+        link.outbox.begin_answer([welcomed], |out| self.welcome(out, &link, &login));
         for head in &login.chats {
             directory.subscribe(&link, head);
         }
-        drop(directory);
-        link.outbox.notify(Notice::Welcomed { user: login.user, name: login.name });
+        Some(link)
     }
 
     fn welcome(&self, out: &mut Vec<u8>, link: &Link, login: &LoggedIn) {

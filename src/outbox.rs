@@ -92,6 +92,25 @@ impl Outbox {
         self.with(|inner| inner.write(&self.budget, write));
     }
 
+    /// As [`Outbox::answer`], with what the session is to know of it.
+    pub fn answer_and_notify(
+        &self,
+        notices: impl IntoIterator<Item = Notice>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.with(|inner| inner.answer(&self.budget, notices, write));
+    }
+
+    /// The same without waking the task: whoever begins an answer wakes it, or queues more.
+    pub fn begin_answer(&self, notices: impl IntoIterator<Item = Notice>, write: impl FnOnce(&mut Vec<u8>)) {
+        self.lock().answer(&self.budget, notices, write);
+    }
+
+    /// Wakes the task.
+    pub fn wake(&self) {
+        self.with(|_| ());
+    }
+
     /// As [`Outbox::answer`], for the answers to `count` messages.
     pub fn answer_messages(&self, count: u32, write: impl FnOnce(&mut Vec<u8>)) {
         self.with(|inner| {
@@ -252,6 +271,16 @@ impl Outbox {
 }
 
 impl Inner {
+    fn answer(
+        &mut self,
+        budget: &Budget,
+        notices: impl IntoIterator<Item = Notice>,
+        write: impl FnOnce(&mut Vec<u8>),
+    ) {
+        self.write(budget, write);
+        self.notices.extend(notices);
+    }
+
     fn has_room(&self, budget: &Budget, n: usize) -> bool {
         let unsent = self.unsent + n;
         !self.is_sealed && unsent <= LIVE_BYTES && (self.unsent == 0 || unsent <= budget.share())
@@ -323,6 +352,16 @@ mod tests {
     use crate::id::ChatId;
     use std::sync::atomic::{AtomicUsize, Ordering};
     use std::task::Waker;
+
+    /// How often a task was woken.
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl std::task::Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
 
     fn outbox() -> Outbox {
         Outbox::new(Arc::default(), Arc::default())
@@ -422,13 +461,7 @@ mod tests {
 
     #[test]
     fn a_task_is_woken_once_for_all_that_came_since_it_looked() {
-        struct Count(AtomicUsize);
-        impl std::task::Wake for Count {
-            fn wake(self: Arc<Self>) {
-                self.0.fetch_add(1, Ordering::Relaxed);
-            }
-        }
-        let (outbox, count) = (outbox(), Arc::new(Count(AtomicUsize::new(0))));
+        let (outbox, count) = (outbox(), Arc::new(Count::default()));
         let waker = Waker::from(count.clone());
         let _ = outbox.poll(&Context::from_waker(&waker));
         outbox.notify(Notice::Answered);
@@ -437,5 +470,20 @@ mod tests {
         let _ = outbox.poll(&Context::from_waker(&waker));
         outbox.answer(|out| out.push(0));
         assert_eq!(count.0.load(Ordering::Relaxed), 2);
+    }
+
+    #[test]
+    fn an_answer_that_has_only_begun_wakes_nobody_until_it_is_to() {
+        let (outbox, count) = (outbox(), Arc::new(Count::default()));
+        let waker = Waker::from(count.clone());
+        let _ = outbox.poll(&Context::from_waker(&waker));
+        outbox.begin_answer([Notice::Answered], |out| out.push(1));
+        outbox.begin_answer([], |out| out.push(2));
+        assert_eq!(count.0.load(Ordering::Relaxed), 0);
+        outbox.wake();
+        outbox.wake();
+        assert_eq!(count.0.load(Ordering::Relaxed), 1);
+        assert_eq!(outbox.poll(&Context::from_waker(&waker)).notices.len(), 1);
+        assert_eq!(drain(&outbox), [1, 2]);
     }
 }

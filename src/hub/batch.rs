@@ -16,6 +16,8 @@ use std::sync::Arc;
 
 /// A run is delivered when it has about so many bytes of frames, so that one push fits into an outbox.
 const RUN_BYTES: usize = 48 * 1024;
+/// So many answers to logins and JOINs wait for each other.
+const TOGETHER: usize = 64;
 /// Bytes of a message's frames beside its text: two headers, the numbers of FROM, a name.
 const OVERHEAD_BYTES: usize = 128;
 
@@ -26,6 +28,8 @@ pub(super) struct Batch {
     by_chat: HashMap<ChatId, usize>,
     /// Where each connection has sent in the runs that wait.
     sent_to: HashMap<ConnId, ChatId>,
+    /// Who has come in, or into a room, and has not been woken for it.
+    to_wake: Vec<Arc<Link>>,
     /// Permits to be given back.
     count: usize,
     cost: usize,
@@ -105,6 +109,21 @@ impl Batch {
         }
         self.by_chat.clear();
         self.sent_to.clear();
+    }
+
+    /// One whose answer has begun. Woken with others: one by one, the runtime's threads would fall asleep in between
+    /// again and again. And when its next outcome is there too: WELCOME and JOINED go out in one write.
+    pub(super) fn wake_soon(&mut self, link: Option<Arc<Link>>) {
+        let is_in = |link: &Arc<Link>| self.to_wake.last().is_some_and(|last| last.id == link.id);
+        self.to_wake.extend(link.filter(|link| !is_in(link)));
+        if self.to_wake.len() >= TOGETHER {
+            self.wake();
+        }
+    }
+
+    /// Wakes who waits for it.
+    pub(super) fn wake(&mut self) {
+        self.to_wake.drain(..).for_each(|link| link.outbox.wake());
     }
 
     pub(super) fn give_back(&mut self, permits: &Permits) {

@@ -11,12 +11,21 @@ use chatwire_codec::frame::{self, kind};
 use std::sync::Arc;
 
 impl Hub {
-    pub(super) fn joined(&self, conn: ConnId, req: u32, result: Result<Joined, Refusal>) {
+    /// Gives whom to wake soon.
+    pub(super) fn joined(
+        &self,
+        conn: ConnId,
+        req: u32,
+        result: Result<Joined, Refusal>,
+    ) -> Option<Arc<Link>> {
         // Who was not let in is told so, and of a JOIN with the login nothing.
         let link = self.link(conn).filter(|link| link.user().is_some());
         let joined = match result {
             Ok(joined) => joined,
-            Err(refusal) => return refuse(link.as_deref(), kind::JOIN, req, &refusal),
+            Err(refusal) => {
+                refuse(link.as_deref(), kind::JOIN, req, &refusal);
+                return None;
+            }
         };
         if let Some(left) = &joined.left {
             self.ended(left, Change::Left, link.as_deref());
@@ -29,11 +38,10 @@ impl Hub {
             self.subscribe_all(joined.user, &head);
         }
         // The answer goes out before anything that is committed later, since this is where that comes from.
-        if let Some(link) = link {
-            link.outbox.answer(|out| delivery::joined(out, req, &joined, joined.last_seq));
-            link.outbox.notify(Notice::Joined(joined.chat));
-            link.outbox.notify(Notice::Answered);
-        }
+        link.inspect(|link| {
+            let notices = [Notice::Joined(joined.chat), Notice::Answered];
+            link.outbox.begin_answer(notices, |out| delivery::joined(out, req, &joined, joined.last_seq));
+        })
     }
 
     pub(super) fn created(&self, conn: ConnId, req: u32, result: Result<Entered, Refusal>) {
@@ -79,9 +87,8 @@ impl Hub {
         };
         self.ended(&left, Change::Left, link.as_deref());
         if let Some(link) = link {
-            link.outbox.answer(|out| delivery::left(out, req, &left));
-            link.outbox.notify(Notice::Left(left.chat));
-            link.outbox.notify(Notice::Answered);
+            let notices = [Notice::Left(left.chat), Notice::Answered];
+            link.outbox.answer_and_notify(notices, |out| delivery::left(out, req, &left));
         }
     }
 
@@ -137,7 +144,6 @@ impl Hub {
 /// The answer to a request.
 pub(super) fn answer(link: Option<&Link>, write: impl FnOnce(&mut Vec<u8>)) {
     if let Some(link) = link {
-        link.outbox.answer(write);
-        link.outbox.notify(Notice::Answered);
+        link.outbox.answer_and_notify([Notice::Answered], write);
     }
 }

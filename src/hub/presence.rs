@@ -7,7 +7,7 @@
 use super::directory::{Chat, Directory};
 use super::{Hub, Link, lock};
 use crate::delivery;
-use crate::id::{ChatId, ConnId, UserId};
+use crate::id::{ChatId, UserId};
 use crate::outbox::EventKey;
 use crate::presence::Presence;
 use bytes::Bytes;
@@ -51,7 +51,7 @@ impl Hub {
         let chats = chats_of(&directory, user, gone_from);
         drop(directory);
         let event = self.presence_event(user, name, is);
-        for reader in readers(&chats, user).into_values() {
+        for reader in readers(&chats, user) {
             reader.outbox.event(EventKey::Presence(user), &event);
         }
     }
@@ -83,14 +83,16 @@ fn chats_of(directory: &Directory, user: UserId, gone_from: &[ChatId]) -> Vec<Ar
 }
 
 /// The connections of others in these chats, each once.
-fn readers(chats: &[Arc<Chat>], user: UserId) -> HashMap<ConnId, Arc<Link>> {
-    let mut readers = HashMap::new();
+fn readers(chats: &[Arc<Chat>], user: UserId) -> Vec<Arc<Link>> {
+    let mut readers = Vec::new();
     for chat in chats {
         let state = lock(&chat.state);
-        let others = state.subs.iter().filter(|((other, _), _)| *other != user && !state.is_crowded());
-        for ((_, conn), sub) in others {
-            readers.entry(conn).or_insert_with(|| sub.link.clone());
+        if !state.is_crowded() {
+            let others = state.subs.iter().filter(|((other, _), _)| *other != user);
+            readers.extend(others.map(|(_, sub)| sub.link.clone()));
         }
     }
+    readers.sort_unstable_by_key(|link| link.id);
+    readers.dedup_by_key(|link| link.id);
     readers
 }
