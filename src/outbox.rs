@@ -35,6 +35,8 @@ pub const FEED_BELOW: usize = 64 * 1024;
 const COPY_UP_TO: usize = 2 * 1024;
 /// A piece that others are copied behind grows no further than this.
 const TAIL_BYTES: usize = 16 * 1024;
+/// A piece that is to be sent only soon has room for so much from the beginning: events come in bursts.
+const BURST_BYTES: usize = 1024;
 
 /// What a connection's task takes out.
 #[derive(Debug, Default)]
@@ -259,9 +261,9 @@ impl Outbox {
     /// Changes the queue and has its task woken soon.
     fn with_soon<T>(&self, change: impl FnOnce(&mut Inner) -> T) -> T {
         let mut inner = self.lock();
-        let result = change(&mut inner);
         let waker = if inner.is_soon { None } else { inner.waker.clone() };
         inner.is_soon |= waker.is_some();
+        let result = change(&mut inner);
         drop(inner);
         if let Some(waker) = waker {
             self.soon.wake(waker);
@@ -304,7 +306,8 @@ impl Inner {
             return;
         }
         if !matches!(self.queue.back_mut(), Some(Segment::Owned(tail)) if tail.len() < TAIL_BYTES) {
-            self.queue.push_back(Segment::Owned(Vec::new()));
+            let room = if self.is_soon { BURST_BYTES } else { 0 };
+            self.queue.push_back(Segment::Owned(Vec::with_capacity(room)));
         }
         let Some(Segment::Owned(tail)) = self.queue.back_mut() else { return };
         let before = tail.len();

@@ -1,7 +1,7 @@
 //! Connections that have something to send soon, but not at once.
 //!
 //! Events come in bursts, to many at a time: who comes into a room of fifty is told of to fifty, and each of them would
-//! be woken, and write a few bytes, for every one who comes. Ten milliseconds later it is one write for all that came
+//! be woken, and write a few bytes, for every one who comes. A moment later it is one write for all that came
 //! meanwhile. What somebody waits for is not put off, and takes what waits with it.
 
 use std::sync::{Arc, Mutex, PoisonError};
@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 /// How long events may wait to be joined by others.
-const SOON: Duration = Duration::from_millis(10);
+const SOON: Duration = Duration::from_millis(25);
 
 /// See the module. One for all connections.
 #[derive(Debug)]
