@@ -158,7 +158,7 @@ impl Machine {
                 // Whoever waits is told by the journey.
                 let (waiting, _) = Waiting::new(None);
                 let sent = message.encode(message.nonce, *max_text).and_then(|bytes| {
-                    link.core.send(message.nonce, unix_ms, true, waiting)?;
+                    link.core.send(message.nonce, unix_ms, message.body.is_whole(), waiting)?;
                     Ok(bytes)
                 });
                 match sent {

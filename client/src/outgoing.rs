@@ -48,6 +48,13 @@ pub enum Body {
     Reference(MediaRef),
 }
 
+impl Body {
+    /// Whether its sender can make the message of it from its STATUS. (What a reference refers to the server describes.)
+    pub(crate) fn is_whole(&self) -> bool {
+        matches!(self, Body::Text(_))
+    }
+}
+
 impl Outgoing {
     /// A text, and nothing special about it.
     pub fn text(target: Target, text: impl Into<String>) -> Self {

@@ -10,7 +10,7 @@ use crate::event::Event;
 use crate::kept::Parcel;
 use crate::limits::{FRAME_FILE_BYTES, RETRY_MOST, UPLOAD_CONFLICTS, UPLOAD_PAUSE};
 use crate::message::MediaRef;
-use crate::outgoing::{Body, Outgoing, OutgoingFile};
+use crate::outgoing::{Outgoing, OutgoingFile};
 use crate::upload::Upload;
 use chatwire_codec::Code;
 use std::ops::ControlFlow;
@@ -276,8 +276,7 @@ async fn is_large(file: &OutgoingFile) -> bool {
 }
 
 async fn send(client: &Client, message: Outgoing) -> Result<(), Error> {
-    let whole = matches!(message.body, Body::Text(_));
-    client.start_kept(&message, whole).await.map(drop)
+    client.start_kept(&message, message.body.is_whole()).await.map(drop)
 }
 
 async fn send_file(shared: &Shared, client: &Client, file: OutgoingFile) -> Result<(), Error> {
