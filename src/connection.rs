@@ -21,6 +21,7 @@ use crate::delivery::{self, Segment};
 use crate::error::Refusal;
 use crate::hub::{Due, Hub, Link};
 use crate::id::{Now, Seq, UserId};
+use crate::jobs::Jobs;
 use crate::outbox::Held;
 use crate::permits::Permits;
 use crate::quota::Quota;
@@ -82,6 +83,8 @@ pub struct Shared {
     pub rules: RwLock<Arc<Rules>>,
     /// How quickly requests are answered that only read.
     pub reading: Reading,
+    /// Who does what may wait for the disk.
+    pub jobs: Jobs,
     /// What the decoder goes by.
     pub limits: Limits,
 }
@@ -298,7 +301,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let user = link.user().map_or(UserId::default(), |(user, _)| *user);
         let room = Room { quota: shared.quota.clone(), user, size: size.into(), nonce };
         let held = Held::new(link.outbox.budget());
-        self.body = Some(Box::new(Body::new(shared.media.clone(), kind, room, held)));
+        self.body = Some(Box::new(Body::new(shared.media.clone(), shared.jobs, kind, room, held)));
     }
 
     fn submit(&mut self, mut op: Op) {
@@ -340,7 +343,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             moved = true;
         }
         if let Some(fetches) = &mut self.fetches {
-            let (done, progress) = fetches.poll(cx, &mut self.output, self.member.link.outbox.budget());
+            let budget = self.member.link.outbox.budget();
+            let (done, progress) = fetches.poll(cx, &mut self.output, budget, self.member.shared.jobs);
             done.iter().for_each(|done| self.session.handle_fetch_done(done.req));
             for failed in done.iter().filter(|done| done.failed) {
                 self.output.drop_chunks(failed.req);
@@ -442,7 +446,7 @@ async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Pag
     for pause in PAGE_PAUSES {
         let (own, link) = (shared.clone(), link.clone());
         let permit = shared.turns.page().await;
-        let read = shared.reading.elsewhere(move || page(&own, &link, due)).await;
+        let read = shared.jobs.begin(move || page(&own, &link, due)).await;
         if let Ok(Some(page)) = read {
             return Some(Page { _on_its_way: permit, ..page });
         }

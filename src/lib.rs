@@ -11,6 +11,7 @@ pub mod delivery;
 pub mod error;
 pub mod hub;
 pub mod id;
+pub mod jobs;
 pub mod listener;
 pub mod names;
 pub mod outbox;

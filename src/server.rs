@@ -13,6 +13,7 @@ use crate::clock;
 use crate::config::{AssistantKind, Config, Sources};
 use crate::connection::{Reading, Shared};
 use crate::hub::{Greeting, Hub, Listener};
+use crate::jobs::Jobs;
 use crate::listener::{self, Entrance};
 use crate::permits::Permits;
 use crate::places::Places;
@@ -205,7 +206,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let warden = Warden::new(as_store.clone()).map_err(|refusal| Error::Bans(refusal.text.into()))?;
     let halves = media.halves().map_err(Error::Media)?;
     let quota = Quota::new(as_store.clone(), config.limits.storage, &halves);
-    let uploads = Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone()));
+    let uploads = Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone(), Jobs::OnThreads));
     let warden = Arc::new(warden);
     Ok(Shared {
         hub,
@@ -219,6 +220,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         turns: Arc::new(Turns::new(clock::instant())),
         rules: RwLock::new(Arc::new(reload::rules(config))),
         reading: Reading::default(),
+        jobs: Jobs::OnThreads,
         limits: Limits { max_text: config.limits.text_bytes, max_media: config.limits.media_bytes },
     })
 }

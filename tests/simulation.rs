@@ -10,8 +10,12 @@ mod device;
 mod disk;
 #[path = "simulation/faults.rs"]
 mod faults;
+#[path = "simulation/found.rs"]
+mod found;
 #[path = "simulation/frames.rs"]
 mod frames;
+#[path = "simulation/media.rs"]
+mod media;
 #[path = "simulation/page.rs"]
 mod page;
 #[path = "simulation/pipe.rs"]

@@ -5,6 +5,7 @@
 
 use crate::error::Refusal;
 use crate::id::UserId;
+use crate::jobs::Jobs;
 use crate::outbox::Held;
 use crate::quota::{Quota, Reserved};
 use crate::store::Media;
@@ -14,7 +15,7 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 /// Bytes that go to the disk at once.
 const PIECE_BYTES: usize = 256 * 1024;
@@ -32,6 +33,7 @@ pub(super) struct Room {
 /// See the module.
 pub(super) struct Body {
     media: Arc<MediaStore>,
+    jobs: Jobs,
     kind: MediaKind,
     room: Room,
     filling: Vec<u8>,
@@ -62,9 +64,9 @@ struct File {
 type Written = (Result<Box<File>, Refusal>, Vec<u8>);
 
 impl Body {
-    pub(super) fn new(media: Arc<MediaStore>, kind: MediaKind, room: Room, held: Held) -> Self {
+    pub(super) fn new(media: Arc<MediaStore>, jobs: Jobs, kind: MediaKind, room: Room, held: Held) -> Self {
         let (filling, spare) = (Vec::new(), Vec::new());
-        Body { media, kind, room, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
+        Body { media, jobs, kind, room, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
     }
 
     /// Whether more may be handed in.
@@ -131,11 +133,12 @@ impl Body {
         let (media, kind, room) = (self.media.clone(), self.kind, self.room.clone());
         let mut piece = std::mem::replace(&mut self.filling, std::mem::take(&mut self.spare));
         if self.is_closed {
-            return Stage::Finishing(spawn_blocking(move || {
-                write(&media, kind, &room, file, &piece).and_then(|file| file.finish())
-            }));
+            return Stage::Finishing(
+                self.jobs
+                    .begin(move || write(&media, kind, &room, file, &piece).and_then(|file| file.finish())),
+            );
         }
-        Stage::Writing(spawn_blocking(move || {
+        Stage::Writing(self.jobs.begin(move || {
             let result = write(&media, kind, &room, file, &piece);
             piece.clear();
             (result, piece)

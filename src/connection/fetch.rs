@@ -2,6 +2,7 @@
 
 use super::output::{Chunk, Output, read_piece};
 use super::queries::Fetch;
+use crate::jobs::Jobs;
 use crate::outbox::Budget;
 use chatwire_codec::frame::kind;
 use std::collections::VecDeque;
@@ -11,7 +12,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 /// Bytes of media in one CHUNK.
 const CHUNK: usize = 64 * 1024;
@@ -64,6 +65,7 @@ impl Fetches {
         cx: &mut Context<'_>,
         output: &mut Output,
         budget: &Arc<Budget>,
+        jobs: Jobs,
     ) -> (Vec<Done>, bool) {
         let (mut done, mut moved) = (Vec::new(), false);
         loop {
@@ -72,7 +74,7 @@ impl Fetches {
                     break;
                 }
                 let Some(fetch) = self.waiting.pop_front() else { break };
-                self.reading = Some(Reading::begin(fetch));
+                self.reading = Some(Reading::begin(fetch, jobs));
             }
             let Some(reading) = &mut self.reading else { break };
             let Poll::Ready(result) = Pin::new(&mut reading.job).poll(cx) else { break };
@@ -97,10 +99,10 @@ impl Fetches {
 }
 
 impl Reading {
-    fn begin(fetch: Fetch) -> Self {
+    fn begin(fetch: Fetch, jobs: Jobs) -> Self {
         let Fetch { req, file, at, end } = fetch;
         let n = (end - at).min(PIECE as u64);
-        let job = spawn_blocking(move || read_piece(file, at, n));
+        let job = jobs.begin(move || read_piece(file, at, n));
         Reading { req, at, end, is_cancelled: false, job }
     }
 

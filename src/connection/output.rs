@@ -3,11 +3,10 @@
 //! Three lanes: what is urgent (PONG, PING) goes first wherever a unit has ended; then what waits in the
 //! outbox; chunks of fetches only when nothing else does.
 
-use super::{Connection, Member};
+use super::{Connection, Member, Shared};
 use crate::delivery::Segment;
 use crate::hub::Link;
 use crate::outbox::{Budget, Held, Outbox, Queue};
-use crate::store::media::MediaStore;
 use std::collections::VecDeque;
 use std::fs::File;
 use std::future::Future;
@@ -18,7 +17,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 
 /// Segments that one system call takes.
 const SLICES: usize = 32;
@@ -172,12 +171,7 @@ impl Output {
 
     /// Puts the next piece of an inline body before what is left of it. A message of which nothing is sent yet, and
     /// whose file cannot be read, goes by reference.
-    fn poll_file(
-        &mut self,
-        cx: &mut Context<'_>,
-        media: &MediaStore,
-        outbox: &Outbox,
-    ) -> Poll<io::Result<()>> {
+    fn poll_file(&mut self, cx: &mut Context<'_>, shared: &Shared, outbox: &Outbox) -> Poll<io::Result<()>> {
         let Some(Segment::File(part)) = self.main.front_mut() else {
             return Poll::Ready(Ok(()));
         };
@@ -185,8 +179,8 @@ impl Output {
             Some(OpenFile::Reading(job)) => job,
             idle => {
                 let (at, n) = (part.offset, (part.end - part.offset).min(FILE_PIECE));
-                let (path, head) = (media.path(&part.media), part.head.clone());
-                spawn_blocking(move || match idle {
+                let (path, head) = (shared.media.path(&part.media), part.head.clone());
+                shared.jobs.begin(move || match idle {
                     Some(OpenFile::Idle(file)) => read_behind(head, file, at, n),
                     _ => read_behind(head, File::open(path)?, at, n),
                 })
@@ -317,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
         if matches!(self.output.main.front(), Some(Segment::File(_))) {
             let Member { shared, link } = &self.member;
-            std::task::ready!(self.output.poll_file(cx, &shared.media, &link.outbox))?;
+            std::task::ready!(self.output.poll_file(cx, shared, &link.outbox))?;
         }
         let (slices, n) = self.output.slices();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..n]);

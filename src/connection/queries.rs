@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
-use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::task::{JoinError, JoinHandle};
 
 /// A page of HISTORY or SEARCH ends with so many bytes of text, or earlier where memory is short.
 const PAGE_BYTES: usize = 1024 * 1024;
@@ -49,29 +49,13 @@ pub(super) struct Fetch {
 /// long, and where all processors are busy much longer.
 const QUICK: Duration = Duration::from_millis(1);
 
-/// How long the last read took, of all connections, and who does those that may take long.
+/// How long the last read took, of all connections.
 #[derive(Debug, Default)]
 pub struct Reading {
     is_quick: AtomicBool,
-    on_tasks: bool,
 }
 
 impl Reading {
-    /// For a runtime of one thread, on which all happens in an order that can be had again: nothing is read on other
-    /// threads, but by tasks of their own.
-    #[must_use]
-    pub fn on_tasks() -> Self {
-        Reading { is_quick: AtomicBool::new(false), on_tasks: true }
-    }
-
-    /// Has something done that may wait for the disk.
-    pub(super) fn elsewhere<T: Send + 'static>(
-        &self,
-        job: impl FnOnce() -> T + Send + 'static,
-    ) -> JoinHandle<T> {
-        if self.on_tasks { tokio::spawn(async { job() }) } else { spawn_blocking(job) }
-    }
-
     fn time<T>(&self, read: impl FnOnce() -> T) -> T {
         let began = clock::instant();
         let done = read();
@@ -95,7 +79,7 @@ impl Answering {
         if matches!(query.kind, QueryKind::Search { .. }) {
             let own = shared.clone();
             let job = move || answer(&own, &budget, &query);
-            return Answering::Elsewhere(shared.reading.elsewhere(job));
+            return Answering::Elsewhere(shared.jobs.begin(job));
         }
         if shared.reading.is_quick.load(Ordering::Relaxed) && shared.store.has_reader() {
             let answer = shared.reading.time(|| answer(shared, &budget, &query));
@@ -103,7 +87,7 @@ impl Answering {
         }
         let own = shared.clone();
         let job = move || own.reading.time(|| answer(&own, &budget, &query));
-        Answering::Elsewhere(shared.reading.elsewhere(job))
+        Answering::Elsewhere(shared.jobs.begin(job))
     }
 
     /// The answer, or what goes on.

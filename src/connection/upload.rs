@@ -7,6 +7,7 @@ use super::{Connection, Shared};
 use crate::delivery;
 use crate::error::Refusal;
 use crate::hub::Link;
+use crate::jobs::Jobs;
 use crate::outbox::Held;
 use crate::session::{Notice, Wish};
 use crate::store::media::Hold;
@@ -20,7 +21,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
 use tokio::runtime::Handle;
-use tokio::task::{JoinHandle, spawn_blocking};
+use tokio::task::JoinHandle;
 use tokio_util::sync::WaitForCancellationFutureOwned;
 
 /// Bytes that are confirmed together.
@@ -111,7 +112,7 @@ impl Uploads {
     /// Takes no more bytes of an upload; those that have come are kept.
     fn end(&mut self, ticket: u32) {
         if let Some(at) = self.running.iter().position(|running| running.ticket == ticket) {
-            self.running.swap_remove(at).let_go();
+            self.running.swap_remove(at).let_go(self.shared.jobs);
         }
     }
 
@@ -124,7 +125,7 @@ impl Uploads {
             if running.is_taken_over(cx) {
                 let text = "another connection of this user has taken this upload over";
                 news.push(News::Ended(running.ticket, Refusal::new(Code::Conflict, text)));
-                self.running.swap_remove(at).let_go();
+                self.running.swap_remove(at).let_go(self.shared.jobs);
                 moved = true;
                 continue;
             }
@@ -163,7 +164,8 @@ impl Uploads {
 /// However the connection has ended, what came of its uploads is kept.
 impl Drop for Uploads {
     fn drop(&mut self) {
-        self.running.drain(..).for_each(Running::let_go);
+        let jobs = self.shared.jobs;
+        self.running.drain(..).for_each(|running| running.let_go(jobs));
     }
 }
 
@@ -188,7 +190,9 @@ impl Running {
         loop {
             let stage = std::mem::replace(&mut self.stage, Stage::Failed(Refusal::internal()));
             self.stage = match stage {
-                Stage::Idle(work) if self.pieces.are_due(self.is_whole) => self.pieces.write(work),
+                Stage::Idle(work) if self.pieces.are_due(self.is_whole) => {
+                    self.pieces.write(work, shared.jobs)
+                }
                 Stage::Idle(work) if self.is_whole => finish(work, self.ticket, shared.clone(), link.clone()),
                 Stage::There(media, hold) if self.is_whole => {
                     submit(*media, hold, self.ticket, shared, link);
@@ -210,7 +214,7 @@ impl Running {
                         Stage::Idle(work)
                     }
                     Poll::Ready(Ok((work, _, Err(refusal)))) => {
-                        drop(spawn_blocking(move || work.leave()));
+                        drop(shared.jobs.begin(move || work.leave()));
                         Stage::Failed(refusal)
                     }
                     Poll::Ready(Err(e)) => Stage::Failed(failed(&e)),
@@ -233,16 +237,16 @@ impl Running {
     }
 
     /// Brings what has come to the disk, and then gives the upload back.
-    fn let_go(self) {
+    fn let_go(self, jobs: Jobs) {
         let rest = self.pieces.waiting;
         // There is none when the whole server ends at once.
         let Ok(runtime) = Handle::try_current() else { return };
         match self.stage {
-            Stage::Idle(work) => drop(runtime.spawn_blocking(move || leave(work, &rest))),
+            Stage::Idle(work) => drop(jobs.begin(move || leave(work, &rest))),
             Stage::Writing(job) => drop(runtime.spawn(async move {
                 if let Ok((work, _, Ok(()))) = job.await {
                     // If it fails that is in the log, and nobody is there to be told.
-                    let _ = spawn_blocking(move || leave(work, &rest)).await;
+                    let _ = jobs.begin(move || leave(work, &rest)).await;
                 }
             })),
             // The one goes on by itself, and of the others there is nothing to be brought anywhere.
@@ -282,9 +286,9 @@ impl Pieces {
         is_full || (!self.waiting.is_empty() && (is_whole || !self.held.has_room()))
     }
 
-    fn write(&mut self, mut work: Box<Work>) -> Stage {
+    fn write(&mut self, mut work: Box<Work>, jobs: Jobs) -> Stage {
         let pieces = std::mem::take(&mut self.waiting);
-        Stage::Writing(spawn_blocking(move || {
+        Stage::Writing(jobs.begin(move || {
             let result = work.write(&pieces);
             (work, pieces, result)
         }))
@@ -315,7 +319,8 @@ impl Pieces {
 
 /// Checks and keeps it. If its connection has gone meanwhile it is kept all the same.
 fn finish(work: Box<Work>, ticket: u32, shared: Arc<Shared>, link: Arc<Link>) -> Stage {
-    Stage::Finishing(spawn_blocking(move || match work.finish() {
+    let jobs = shared.jobs;
+    Stage::Finishing(jobs.begin(move || match work.finish() {
         Ok((media, hold)) => submit(media, hold, ticket, &shared, &link),
         Err(refusal) => link.outbox.notify(Notice::Uploaded(ticket, Err(refusal))),
     }))

@@ -5,6 +5,7 @@ mod claims;
 
 use crate::error::Refusal;
 use crate::id::{Micros, UserId};
+use crate::jobs::Jobs;
 use crate::quota::{Quota, Reserved};
 use crate::session::Wish;
 use crate::store::media::{HALF_KEPT, Half, Hold, MediaStore};
@@ -13,7 +14,6 @@ use crate::store::{Media, Store};
 use chatwire_codec::Code;
 use claims::{Claim, Claims};
 use std::sync::Arc;
-use tokio::task::spawn_blocking;
 use tokio_util::sync::CancellationToken;
 
 /// See the module.
@@ -22,6 +22,7 @@ pub struct Uploads {
     media: Arc<MediaStore>,
     quota: Arc<Quota>,
     claims: Arc<Claims>,
+    jobs: Jobs,
 }
 
 /// How an upload begins.
@@ -42,8 +43,8 @@ pub struct Work {
 
 impl Uploads {
     /// Over these files.
-    pub fn new(store: Arc<dyn Store>, media: Arc<MediaStore>, quota: Arc<Quota>) -> Self {
-        Uploads { store, media, quota, claims: Arc::default() }
+    pub fn new(store: Arc<dyn Store>, media: Arc<MediaStore>, quota: Arc<Quota>, jobs: Jobs) -> Self {
+        Uploads { store, media, quota, claims: Arc::default(), jobs }
     }
 
     /// Takes an upload over from whoever works on it, and finds where it goes on.
@@ -52,7 +53,8 @@ impl Uploads {
     /// `bad_media`, `storage_full`, `internal`.
     pub async fn begin(self: Arc<Self>, user: UserId, wish: Wish) -> Result<Begun, Refusal> {
         let claim = self.claims.clone().take((user, wish.media)).await;
-        let opened = spawn_blocking(move || self.open(user, &wish, claim));
+        let jobs = self.jobs;
+        let opened = jobs.begin(move || self.open(user, &wish, claim));
         opened.await.unwrap_or_else(|e| {
             log::error!("an upload could not begin: {e}");
             Err(Refusal::internal())

@@ -53,6 +53,13 @@ impl Device {
         matches!(&self.brain, Brain::Raw(raw) if raw.is_quiet)
     }
 
+    pub(crate) fn inline_limit(&self) -> u32 {
+        match &self.brain {
+            Brain::Raw(raw) => raw.inline_limit,
+            Brain::Steady(_) => 0,
+        }
+    }
+
     /// There is a way to the server.
     pub(crate) fn connect(&mut self, mut link: Link, now: Instant) -> Check {
         let hello = match &mut self.brain {
@@ -82,6 +89,9 @@ impl Device {
         let bytes = link.pipe.take(n);
         link.watch.received(&bytes, truth)?;
         link.answer_pings(matches!(self.brain, Brain::Raw(_)));
+        if let Brain::Raw(raw) = &self.brain {
+            raw.is_welcome(&link.watch.token);
+        }
         if let Brain::Steady(steady) = &mut self.brain {
             steady.machine().receive(&bytes, now, random);
             steady.look(truth)?;
@@ -146,14 +156,25 @@ impl Device {
     }
 
     /// Something is said or asked, as chance has it.
-    pub(crate) fn speak(&mut self, random: &mut Random, truth: &Truth, max: usize, now: Instant) -> Check {
+    pub(crate) fn speak(
+        &mut self,
+        random: &mut Random,
+        truth: &mut Truth,
+        max: usize,
+        now: Instant,
+    ) -> Check {
         match &mut self.brain {
             Brain::Raw(raw) => {
                 let Some(link) = self.link.as_mut().filter(|link| !link.watch.is_leaving) else {
                     return Ok(());
                 };
+                link.watch.look(truth);
                 let bytes = raw.speak(random, &link.watch, truth, max);
                 link.say(&bytes);
+                let user = link.watch.user();
+                for file in link.watch.claimed.drain(..) {
+                    *truth.claims.entry((user, file)).or_default() += 1;
+                }
             }
             Brain::Steady(steady) => {
                 let chats = self.link.as_ref().map_or_else(Vec::new, |link| link.watch.chats());
@@ -231,7 +252,10 @@ fn say_something(
                 2 => Target::User(name.into()),
                 _ => Target::Chat(chat),
             };
-            return steady.say(Outgoing::text(target, words(random, max)), unix_ms());
+            let media = steady.media().filter(|_| random.below(4) == 0);
+            let text = || Outgoing::text(target.clone(), words(random, max));
+            let message = media.map_or_else(text, |media| Outgoing::reference(target.clone(), media));
+            return steady.say(message, unix_ms());
         }
         10..13 => steady.machine().ask(frame::Join { room, flags: stay, ..frame::Join::default() }),
         13 => steady.machine().ask(frame::Leave { chat, ..frame::Leave::default() }),

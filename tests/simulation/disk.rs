@@ -5,6 +5,8 @@ use chatwire::id::{ConnId, Micros, UserId};
 use chatwire::session::Token;
 use chatwire::store::sqlite::{Options, SqliteStore};
 use chatwire::store::{Committed, Consumer, Login, Op, Store, Who};
+use std::collections::BTreeSet;
+use std::fs::DirEntry;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock};
 use tempfile::TempDir;
@@ -21,6 +23,8 @@ const TRAP: &str = "
     CREATE TABLE trap (is_set INTEGER NOT NULL);
     INSERT INTO trap VALUES (0);
     CREATE TRIGGER trap_message BEFORE INSERT ON messages WHEN (SELECT is_set FROM trap)
+        BEGIN INSERT INTO debt VALUES (99999); END;
+    CREATE TRIGGER trap_upload BEFORE INSERT ON uploads WHEN (SELECT is_set FROM trap)
         BEGIN INSERT INTO debt VALUES (99999); END;
     CREATE TRIGGER trap_member BEFORE INSERT ON members WHEN (SELECT is_set FROM trap)
         BEGIN INSERT INTO debt VALUES (99999); END;
@@ -59,6 +63,32 @@ impl Disk {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.dir.path().to_owned()
+    }
+
+    /// The whole files of media, by their names.
+    pub(crate) fn files(&self) -> BTreeSet<String> {
+        let folders = std::fs::read_dir(self.dir.path().join("media")).unwrap().map(|entry| entry.unwrap());
+        let name = |entry: &DirEntry| entry.file_name().into_string().unwrap();
+        folders
+            .flat_map(|folder| {
+                let files = std::fs::read_dir(folder.path()).unwrap();
+                files.map(move |file| name(&folder) + &name(&file.unwrap())).collect::<Vec<_>>()
+            })
+            .collect()
+    }
+
+    /// Those that rows tell of.
+    pub(crate) fn rows(&self) -> BTreeSet<String> {
+        let mut rows = self.db.prepare("SELECT DISTINCT lower(hex(id)) FROM media").unwrap();
+        rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    /// A thread removes what has lost its name, and the next process would remove it too.
+    pub(crate) fn wait_for_removals(&self) {
+        let gone = || std::fs::read_dir(self.dir.path().join("tmp")).into_iter().flatten().flatten();
+        while gone().any(|entry| entry.file_name().to_string_lossy().starts_with("gone-")) {
+            std::thread::yield_now();
+        }
     }
 
     /// Whether commits fail.

@@ -125,6 +125,7 @@ impl Run {
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
         }
+        self.disk.wait_for_removals();
         self.note("the server begins");
         self.disk.set_trap(false);
         let server = Server::start(&self.disk, &self.truth, self.plan.settings);
@@ -211,6 +212,10 @@ impl Run {
             drop(task);
         }
         let Some(server) = &self.server else { return Ok(()) };
+        // What has come of uploads is brought to the disk.
+        for _ in 0..YIELDS {
+            tokio::task::yield_now().await;
+        }
         while server.store.is_due() {
             server.store.turn();
             tokio::task::yield_now().await;
@@ -220,7 +225,22 @@ impl Run {
             return Err(format!("nobody is there, and {used} bytes are used, {left:?} permits left"));
         }
         self.restart().await?;
+        self.check_files()?;
         lock(&self.truth).wrong.first().map_or(Ok(()), |why| Err(why.clone()))
+    }
+}
+
+impl Run {
+    /// Behind clearing up, the files of media are those that rows tell of.
+    fn check_files(&self) -> Check {
+        let Some(server) = &self.server else { return Ok(()) };
+        server.sweep();
+        let (files, rows) = (self.disk.files(), self.disk.rows());
+        if files == rows {
+            Ok(())
+        } else {
+            Err(format!("there are the files {files:?} and the rows {rows:?}"))
+        }
     }
 }
 

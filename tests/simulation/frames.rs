@@ -1,5 +1,6 @@
 //! What a frame is, for whoever looks at many.
 
+use crate::media;
 use chatwire_codec::Frame;
 use chatwire_codec::frame::kind;
 
@@ -10,6 +11,7 @@ pub(crate) fn text_of(frame: &Frame<'_>) -> Result<Option<String>, String> {
     match frame {
         Frame::Text(text) => Ok(Some(text.text.to_owned())),
         Frame::ReplyText(reply) => Ok(Some(reply.said.text.to_owned())),
+        Frame::Media(media) => Ok(Some(media::said(&media.media))),
         Frame::Gone(_) => Ok(None),
         _ => Err("this is no content".into()),
     }

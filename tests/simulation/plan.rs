@@ -1,6 +1,7 @@
 //! What a seed stands for: how many clients, how much room, which faults. Not every run has everything: what hides
 //! behind one fault is found without it.
 
+use crate::media;
 use crate::random::Random;
 use crate::server::Settings;
 
@@ -14,6 +15,8 @@ pub(crate) struct Plan {
     pub(crate) raw: usize,
     /// Bytes of the largest text.
     pub(crate) text: usize,
+    /// How many different files are sent; the last ones are large.
+    pub(crate) files: usize,
     /// Bytes on their way in one direction of a connection.
     pub(crate) room: usize,
     pub(crate) settings: Settings,
@@ -41,12 +44,13 @@ impl Plan {
         let (cuts, stalls, failures, restarts, crashes) =
             (!maybe(3), !maybe(2), maybe(4), maybe(2), maybe(3));
         let stalls = stalls || is_large;
-        let is_slow = maybe(2);
-        Plan {
+        let (is_slow, has_files) = (maybe(2), maybe(2));
+        let mut plan = Plan {
             seed,
             steps: 150 + random.below(700),
             steady: 1 + random.below(4),
             raw: 1 + random.below(4),
+            files: 0,
             text: if is_large { 60_000 } else { random.pick(&[60, 400, 3_000]) },
             room: if is_large { 65_536 } else { random.pick(&[64, 700, 65_536]) },
             settings: Settings {
@@ -60,7 +64,11 @@ impl Plan {
             failures,
             restarts,
             crashes,
+        };
+        if has_files {
+            plan.files = if plan.room > media::SMALL_ROOM { media::ALL } else { media::SMALL };
         }
+        plan
     }
 
     /// The same with less of something.
@@ -85,6 +93,7 @@ impl Plan {
         less(self.stalls, |plan| plan.stalls = false);
         less(self.steady > 0 && self.steady + self.raw > 1, |plan| plan.steady -= 1);
         less(self.raw > 0 && self.steady + self.raw > 1, |plan| plan.raw -= 1);
+        less(self.files > 0, |plan| plan.files = 0);
         less(self.text > 60, |plan| plan.text = 60);
         less(self.settings.messages_per_sec > 0, |plan| plan.settings.messages_per_sec = 0);
         plans

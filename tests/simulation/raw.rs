@@ -1,34 +1,58 @@
 //! A client without a library: it says what it likes, many things at once, and again, and from anywhere.
 
 use crate::disk::Account;
+use crate::media;
 use crate::random::Random;
 use crate::truth::Truth;
 use crate::watch::Watch;
 use chatwire_codec::Payload;
 use chatwire_codec::frame::{
-    Bye, Chats, Create, Delete, Hello, History, Invite, Join, Leave, Participants, Ping, Pong, Presence,
-    Read, Remove, Rooms, Sync, Text, To, Typing,
+    self, Bye, Cancel, Chats, Create, Delete, Fetch, Hello, History, Invite, Join, Leave, Media,
+    Participants, Ping, Pong, Presence, Read, Remove, Rooms, Search, Sync, Text, To, Typing, kind,
 };
+use std::cell::RefCell;
+use std::rc::Rc;
 
 pub(crate) const ROOMS: [&str; 3] = ["harbour", "quay", "all"];
 /// Bytes of a text that is none of the large ones.
 const SHORT: usize = 10_000;
+/// Bytes of a word that is searched for.
+const WORD: usize = 200;
 /// HELLO's flag.
 const NO_LIVE: u8 = 1;
+
+/// Where a message goes.
+#[derive(Clone, Copy)]
+enum Target<'a> {
+    Current,
+    Room(&'a str),
+    User(&'a str),
+    Chat,
+}
 
 /// A message that was said.
 #[derive(Clone)]
 struct Saying {
     nonce: u64,
     chat: u64,
-    text: String,
+    /// Its frame.
+    content: Vec<u8>,
 }
 
+/// The token of a guest, as soon as one of its clients has it.
+pub(crate) type Guest = Rc<RefCell<String>>;
+
 pub(crate) struct Raw {
-    /// With which it comes back; a guest has none before its first WELCOME, and comes as another each time.
+    /// With which it comes; a guest has none.
     account: Option<(Account, usize)>,
+    /// With which a guest comes back, and others who are the same guest.
+    guest: Guest,
     /// No live messages but where it asks for them.
     pub(crate) is_quiet: bool,
+    /// Media up to this size is to be pushed whole.
+    pub(crate) inline_limit: u32,
+    /// It sends so many different files.
+    files: usize,
     number: u64,
     nonces: u64,
     reqs: u32,
@@ -36,24 +60,41 @@ pub(crate) struct Raw {
 }
 
 impl Raw {
-    pub(crate) fn new(account: Option<(&Account, usize)>, number: u64, is_quiet: bool) -> Raw {
+    pub(crate) fn new(
+        account: Option<(&Account, usize)>,
+        guest: Guest,
+        number: u64,
+        files: usize,
+        random: &mut Random,
+    ) -> Raw {
         let account = account.map(|(account, device)| (account.clone(), device));
-        Raw { account, is_quiet, number, nonces: 0, reqs: 0, said: Vec::new() }
+        let is_quiet = random.below(4) == 0;
+        let inline_limit = random.pick(&[0, 0, 1000]);
+        Raw { account, guest, is_quiet, inline_limit, files, number, nonces: 0, reqs: 0, said: Vec::new() }
     }
 
     pub(crate) fn hello(&self) -> Vec<u8> {
         let mut out = Vec::new();
         let flags = if self.is_quiet { NO_LIVE } else { 0 };
-        let hello = Hello { version: 1, timezone: "UTC", flags, ..Hello::default() };
+        let inline_limit = self.inline_limit;
+        let hello = Hello { version: 1, timezone: "UTC", flags, inline_limit, ..Hello::default() };
         match &self.account {
             Some((account, device)) => {
                 let device = device.to_string();
                 let secret = &account.tokens[device.parse::<usize>().unwrap()];
                 Hello { auth: 2, secret, device: &device, ..hello }.encode(&mut out).unwrap();
             }
-            None => hello.encode(&mut out).unwrap(),
+            None if self.guest.borrow().is_empty() => hello.encode(&mut out).unwrap(),
+            None => Hello { auth: 2, secret: &self.guest.borrow(), ..hello }.encode(&mut out).unwrap(),
         }
         out
+    }
+
+    /// It was let in. A guest comes back as who it was.
+    pub(crate) fn is_welcome(&self, token: &str) {
+        if self.account.is_none() && !token.is_empty() {
+            token.clone_into(&mut self.guest.borrow_mut());
+        }
     }
 
     fn req(&mut self) -> u32 {
@@ -64,8 +105,15 @@ impl Raw {
     /// Something, or a few things at once.
     pub(crate) fn speak(&mut self, random: &mut Random, watch: &Watch, truth: &Truth, max: usize) -> Vec<u8> {
         let mut out = Vec::new();
+        if random.below(2) == 0 {
+            watch.transfers.chunks(random, &mut out);
+        }
         for _ in 0..1 + random.below(4) {
-            self.say_one(random, watch, truth, max, &mut out);
+            if self.files > 0 && random.below(6) == 0 {
+                self.transfer(random, watch, &mut out);
+            } else {
+                self.say_one(random, watch, truth, max, &mut out);
+            }
         }
         out
     }
@@ -106,9 +154,45 @@ impl Raw {
             35 => Rooms { req, after: "", limit: 0 }.encode(out).unwrap(),
             36 => Participants { req, chat, ..Participants::default() }.encode(out).unwrap(),
             37 => Typing { chat, on: flag, ..Typing::default() }.encode(out).unwrap(),
+            38 if flag == 0 => self.search(random, chat, truth, out),
             38 => Presence { presence: flag + 1, ..Presence::default() }.encode(out).unwrap(),
             _ => Ping { bytes: b"?" }.encode(out).unwrap(),
         }
+    }
+
+    /// A file in one frame, or a reference to one, or an upload, or a fetch.
+    fn transfer(&mut self, random: &mut Random, watch: &Watch, out: &mut Vec<u8>) {
+        let (n, req) = (random.below(self.files), self.req());
+        let file = media::file(n);
+        let chats = watch.chats();
+        let chat = if chats.is_empty() { 0 } else { random.pick(&chats) };
+        match random.below(16) {
+            0..5 => self.say(chat, Target::Chat, random, &frame::File { body: &file.bytes }, out),
+            5..8 => {
+                let (media_kind, size) = (kind::FILE, file.bytes.len() as u64);
+                let media = Media { media_kind, media: file.digest, size, ..Media::default() };
+                self.say(chat, Target::Chat, random, &media, out);
+            }
+            8..12 if watch.user() != 0 => media::upload(req, n).encode(out).unwrap(),
+            12..15 => {
+                let (offset, length) = (random.pick(&[0, 0, 30]), random.pick(&[0, 0, 500]));
+                Fetch { req, media: file.digest, offset, length }.encode(out).unwrap();
+            }
+            _ => {
+                let transfer = watch.transfers.any(random).unwrap_or(req);
+                Cancel { req, transfer }.encode(out).unwrap();
+            }
+        }
+    }
+
+    /// A word that somebody has said, or nobody.
+    fn search(&mut self, random: &mut Random, chat: u64, truth: &Truth, out: &mut Vec<u8>) {
+        let said = truth.said(chat, 1 + random.below(usize::try_from(truth.head(chat)).unwrap() + 1) as u64);
+        let word = said.and_then(|said| said.text.as_deref()).and_then(|text| text.split(' ').next());
+        let word = word.filter(|word| word.len() <= WORD && word.chars().all(char::is_alphanumeric));
+        let (query, limit) = (word.unwrap_or("nobody"), random.pick(&[0, 1, 3]));
+        let chat = if random.below(2) == 0 { 0 } else { chat };
+        Search { req: self.req(), chat, query, limit, ..Search::default() }.encode(out).unwrap();
     }
 
     fn text(
@@ -120,19 +204,39 @@ impl Raw {
         max: usize,
         out: &mut Vec<u8>,
     ) {
+        let text = words(random, max);
+        let text = Text { text: &text };
+        match random.below(8) {
+            0 => self.say(0, Target::Current, random, &text, out),
+            1 => self.say(0, Target::Room(room), random, &text, out),
+            2 => self.say(0, Target::User(name), random, &text, out),
+            _ => self.say(chat, Target::Chat, random, &text, out),
+        }
+    }
+
+    fn say<'a>(
+        &mut self,
+        chat: u64,
+        target: Target<'_>,
+        random: &mut Random,
+        content: &impl Payload<'a>,
+        out: &mut Vec<u8>,
+    ) {
         self.nonces += 1;
         let nonce = if random.below(8) == 0 { 0 } else { self.number << 40 | self.nonces };
-        let text = words(random, max);
-        match random.below(8) {
-            0 if nonce == 0 => {}
-            0 => To { nonce, ..To::default() }.encode(out).unwrap(),
-            1 => To { nonce, room, ..To::default() }.encode(out).unwrap(),
-            2 => To { nonce, user: name, ..To::default() }.encode(out).unwrap(),
-            _ => To { nonce, chat, ..To::default() }.encode(out).unwrap(),
+        match target {
+            // Without anything to say of it there is no TO.
+            Target::Current if nonce == 0 => {}
+            Target::Current => To { nonce, ..To::default() }.encode(out).unwrap(),
+            Target::Room(room) => To { nonce, room, ..To::default() }.encode(out).unwrap(),
+            Target::User(user) => To { nonce, user, ..To::default() }.encode(out).unwrap(),
+            Target::Chat => To { nonce, chat, ..To::default() }.encode(out).unwrap(),
         }
-        Text { text: &text }.encode(out).unwrap();
+        let mut bytes = Vec::new();
+        content.encode(&mut bytes).unwrap();
+        out.extend_from_slice(&bytes);
         if nonce != 0 {
-            self.said.push(Saying { nonce, chat, text });
+            self.said.push(Saying { nonce, chat, content: bytes });
         }
     }
 
@@ -141,13 +245,14 @@ impl Raw {
         if self.said.is_empty() {
             return;
         }
-        let Saying { nonce, chat, mut text } = self.said[random.below(self.said.len())].clone();
-        if random.below(6) == 0 {
-            text.push('!');
-        }
+        let Saying { nonce, chat, content } = self.said[random.below(self.said.len())].clone();
         let chat = if random.below(3) == 0 { 0 } else { chat };
         To { nonce, chat, ..To::default() }.encode(out).unwrap();
-        Text { text: &text }.encode(out).unwrap();
+        if random.below(6) == 0 {
+            Text { text: "another" }.encode(out).unwrap();
+        } else {
+            out.extend_from_slice(&content);
+        }
     }
 
     /// What a PING is answered with.

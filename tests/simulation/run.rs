@@ -6,8 +6,8 @@ use crate::disk::{BEGUN, DEVICES, Disk, accounts};
 use crate::pipe::Pipe;
 use crate::plan::Plan;
 use crate::random::Random;
-use crate::raw::Raw;
-use crate::server::{MAX_TEXT, Server, Task, lock, registered, set_wall, wall};
+use crate::raw::{Guest, Raw};
+use crate::server::{Server, Task, lock, registered, set_wall, wall};
 use crate::steady::Steady;
 use crate::trace::Trace;
 use crate::truth::Truth;
@@ -74,7 +74,8 @@ impl Run {
     pub(crate) fn new(plan: Plan, is_loud: bool) -> Run {
         set_wall(BEGUN, plan.slowness);
         let begun = now();
-        let (disk, truth) = (Disk::new(), Arc::new(Mutex::new(registered())));
+        let disk = Disk::new();
+        let truth = Arc::new(Mutex::new(registered(disk.path())));
         let mut run = Run {
             random: Random::from(plan.seed),
             trace: Trace::new(is_loud),
@@ -96,10 +97,11 @@ impl Run {
         run
     }
 
-    /// Some are guests, and some devices of one user.
+    /// Some are guests, some devices of one user, and some guests the same one.
     fn add_devices(&mut self) {
         let slots = accounts().len() * DEVICES;
         let from = self.random.below(slots);
+        let mut guest = Guest::default();
         for n in 0..self.plan.steady + self.plan.raw {
             let slot = (from + n) % slots;
             let account = (self.random.below(3) > 0).then(|| (&accounts()[slot / DEVICES], slot % DEVICES));
@@ -107,8 +109,11 @@ impl Run {
             let brain = if n < self.plan.steady {
                 Brain::Steady(Box::new(Steady::new(account, number, now())))
             } else {
-                let is_quiet = self.random.below(4) == 0;
-                Brain::Raw(Box::new(Raw::new(account, number.into(), is_quiet)))
+                if self.random.below(2) == 0 {
+                    guest = Guest::default();
+                }
+                let (number, files) = (number.into(), self.plan.files);
+                Brain::Raw(Box::new(Raw::new(account, guest.clone(), number, files, &mut self.random)))
             };
             self.devices.push(Device::new(brain));
         }
@@ -289,7 +294,7 @@ impl Run {
             }
             Action::Speak(n) => {
                 let (truth, max) = (self.truth.clone(), self.plan.text);
-                self.devices[n].speak(&mut self.random, &lock(&truth), max, now())?;
+                self.devices[n].speak(&mut self.random, &mut lock(&truth), max, now())?;
                 self.tell_log(n);
             }
             Action::Pass => self.pass().await?,
@@ -306,7 +311,8 @@ impl Run {
         };
         let pipe = Pipe::new(self.plan.room);
         let task = server.accept(&pipe);
-        let watch = Watch::new(task.id, !self.devices[n].is_quiet(), self.plan.failures, MAX_TEXT);
+        let device = &self.devices[n];
+        let watch = Watch::new(task.id, !device.is_quiet(), device.inline_limit(), self.plan.failures);
         let link =
             Link { conn: task.id, pipe, watch, outgoing: Vec::new(), is_stalled: false, has_ended: false };
         self.tasks.push(task);

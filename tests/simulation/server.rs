@@ -11,6 +11,7 @@ use chatwire::config::Durability;
 use chatwire::connection::{Origin, Reading, Serve, Shared};
 use chatwire::hub::{Greeting, Hub};
 use chatwire::id::{ConnId, Micros, UserId};
+use chatwire::jobs::Jobs;
 use chatwire::permits::Permits;
 use chatwire::places::Places;
 use chatwire::policy::Policy;
@@ -27,6 +28,7 @@ use chatwire::warden::Warden;
 use chatwire_codec::Limits;
 use std::cell::Cell;
 use std::future::Future;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, RwLock, Weak};
@@ -192,19 +194,29 @@ impl Server {
             hub: hub.clone(),
             auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
             warden,
-            uploads: Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone())),
+            uploads: Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone(), Jobs::OnTasks)),
             store: as_store,
             media,
             quota,
             permits: permits.clone(),
             turns: turns.clone(),
             rules: RwLock::new(Arc::new(rules)),
-            reading: Reading::on_tasks(),
+            reading: Reading::default(),
+            jobs: Jobs::OnTasks,
             limits,
         });
         let places = Places::new(Bounds { all: 1000, per_source: 0, waiting: 0 });
         let assistant = tokio::spawn(work);
         Server { store, gate, hub, permits, turns, shared, places, next_conn: 1, assistant }
+    }
+
+    /// Clears up behind all that was.
+    pub(crate) fn sweep(&self) {
+        let mut sweep = self.shared.uploads.sweep(0).unwrap();
+        while sweep.step(&*self.store, &self.shared.media).unwrap() {}
+        while self.store.is_due() {
+            self.store.turn();
+        }
     }
 
     /// Accepts a connection.
@@ -225,8 +237,9 @@ pub(crate) fn lock(truth: &Arc<Mutex<Truth>>) -> MutexGuard<'_, Truth> {
 }
 
 /// Registered users, whose memberships outlive the process.
-pub(crate) fn registered() -> Truth {
+pub(crate) fn registered(data: PathBuf) -> Truth {
     let mut truth = Truth::default();
+    truth.data = data;
     for account in disk::accounts() {
         truth.registered.insert(account.user);
         truth.names.insert(account.user, account.name.to_owned());

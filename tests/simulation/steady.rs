@@ -2,9 +2,11 @@
 //! each chat's messages in order, once, without a gap, over all connections, and over crashes of its own.
 
 use crate::disk::Account;
+use crate::media;
 use crate::truth::{Said, Truth};
 use chatwire_client::{
-    Act, Change, Code, Content, End, Error, Kept, Login, Machine, News, Options, Outgoing, Pace, State,
+    Act, Change, Code, Content, End, Error, Kept, Login, Machine, MediaRef, News, Options, Outgoing, Pace,
+    State,
 };
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::time::Instant;
@@ -30,6 +32,8 @@ pub(crate) struct Steady {
     /// What was handed out and the program has not dealt with.
     undealt: VecDeque<(u64, u64)>,
     unanswered: BTreeSet<u64>,
+    /// Media that somebody has sent.
+    media: Option<MediaRef>,
 }
 
 impl Steady {
@@ -53,6 +57,7 @@ impl Steady {
             handed: BTreeMap::new(),
             undealt: VecDeque::new(),
             unanswered: BTreeSet::new(),
+            media: None,
         }
         .begun(now)
     }
@@ -103,6 +108,11 @@ impl Steady {
             Err(Error::Invalid(_)) => Ok(()),
             Err(why) => Err(format!("the client takes no message: {why}")),
         }
+    }
+
+    /// To be referred to.
+    pub(crate) fn media(&self) -> Option<MediaRef> {
+        self.media.clone()
     }
 
     pub(crate) fn has_to_save(&self, deals: bool) -> bool {
@@ -177,6 +187,11 @@ impl Steady {
                     text: match message.content {
                         Content::Text(text) => Some(text),
                         Content::Reply(reply) => Some(reply.text),
+                        Content::Media(media) => {
+                            let said = media::said(&media.media);
+                            self.media = Some(media);
+                            Some(said)
+                        }
                         _ => None,
                     },
                 };

@@ -1,10 +1,12 @@
 //! What is committed, as it is handed to the hub: the one thing that all others are compared with. It checks what it
 //! is told as it comes: that it is on the disk, that seqs have no gap, that no nonce is stored twice.
 
+use crate::media;
 use chatwire::id::{ChatId, ConnId, UserId};
 use chatwire::store::sqlite::SqliteStore;
 use chatwire::store::{Appended, ChatHead, Committed, Content, Entered, Left, Message, Outcome, Store};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::path::PathBuf;
 
 /// The room that everybody is in.
 pub(crate) const ALL: u64 = 1;
@@ -37,6 +39,8 @@ pub(crate) struct Truth {
     pub(crate) nonces: BTreeMap<(u64, u64), (u64, u64)>,
     /// Of rooms, groups, direct and home chats; not of `all`.
     pub(crate) members: BTreeMap<u64, BTreeSet<u64>>,
+    /// Who has ever been in which chat.
+    ever: BTreeSet<(u64, u64)>,
     /// Home and direct chats, whose memberships never end.
     lasting: BTreeSet<u64>,
     groups: BTreeSet<u64>,
@@ -44,6 +48,12 @@ pub(crate) struct Truth {
     /// Messages whose STATUS was sent as the first.
     confirmed: BTreeSet<(u64, u64)>,
     conns: BTreeMap<ConnId, Known>,
+    /// Bytes of each user's uploads that were confirmed.
+    pub(crate) safe: BTreeMap<(u64, usize), usize>,
+    /// How often each user has asked to upload a file.
+    pub(crate) claims: BTreeMap<(u64, usize), usize>,
+    /// Where the files of media are.
+    pub(crate) data: PathBuf,
     /// What was found to be wrong.
     pub(crate) wrong: Vec<String>,
     /// Registered users, whose memberships last.
@@ -63,9 +73,20 @@ impl Truth {
         chat == ALL || self.members.get(&chat).is_some_and(|members| members.contains(&user))
     }
 
+    /// Whether a user may ever have read a chat.
+    pub(crate) fn was_member(&self, user: u64, chat: u64) -> bool {
+        chat == ALL || self.ever.contains(&(user, chat))
+    }
+
     /// A group that nobody is in any more is deleted.
     pub(crate) fn is_kept(&self, chat: u64) -> bool {
         !self.groups.contains(&chat) || self.members.get(&chat).is_some_and(|members| !members.is_empty())
+    }
+
+    /// How far the chats have come that a user is in for ever.
+    pub(crate) fn lasting_heads(&self, user: u64) -> BTreeMap<u64, u64> {
+        let lasting = self.lasting.iter().copied().filter(|chat| self.is_member(user, *chat));
+        lasting.chain([ALL]).map(|chat| (chat, self.head(chat))).collect()
     }
 
     /// The chats of a user.
@@ -151,6 +172,7 @@ impl Truth {
                     self.members.insert(chat, users.iter().map(|user| user.0).collect());
                     self.lasting.insert(chat);
                     for user in users {
+                        self.ever.insert((user.0, chat));
                         self.begin(user.0, chat, message.seq - 1);
                     }
                     self.stored(message);
@@ -167,6 +189,7 @@ impl Truth {
                 let user = login.user.0;
                 self.names.insert(user, login.name.to_string());
                 self.members.entry(login.home.0).or_default().insert(user);
+                self.ever.insert((user, login.home.0));
                 self.lasting.insert(login.home.0);
                 let heads = login.chats.iter().map(|head| (head.chat.0, head.last_seq)).collect();
                 for ChatHead { chat, last_seq, .. } in &login.chats {
@@ -195,6 +218,11 @@ impl Truth {
             }
             Committed::Leave(_, _, Ok(left)) | Committed::Remove(_, _, Ok(left)) => self.left(left),
             Committed::Departed(_, all) => all.iter().for_each(|left| self.left(left)),
+            Committed::Upload(_, _, Ok(media)) => {
+                if let Err(why) = media::check_file(&self.data, &media.0) {
+                    self.fail(why);
+                }
+            }
             Committed::Delete(_, _, Ok(deleted)) => {
                 let said = usize::try_from(deleted.seq - 1).ok();
                 let said = said.and_then(|at| self.chats.get_mut(&deleted.chat.0)?.get_mut(at));
@@ -218,6 +246,11 @@ impl Truth {
         {
             self.fail(format!("{chat}/{seq} has the nonce of {first:?}"));
         }
+        if let Content::Media(media) = &message.content
+            && let Err(why) = media::check_file(&self.data, &media.id.0)
+        {
+            self.fail(format!("{chat}/{seq}: {why}"));
+        }
         self.chats.entry(chat).or_default().push(said(message));
     }
 
@@ -230,6 +263,7 @@ impl Truth {
             self.fail(format!("user {user} comes into chat {chat} at {last_seq}, not {}", self.head(chat)));
         }
         self.members.entry(chat).or_default().insert(user);
+        self.ever.insert((user, chat));
         self.begin(user, chat, last_seq);
     }
 
@@ -254,6 +288,10 @@ impl Truth {
             }
             let read = store.messages(ChatId(chat), 0, u64::MAX >> 32, ALL_BYTES);
             let read: Vec<Said> = read.unwrap_or_default().iter().map(said).collect();
+            let texts: BTreeSet<&String> = read.iter().filter_map(|said| said.text.as_ref()).collect();
+            for why in texts.into_iter().filter_map(|text| media::check_said(&self.data, text).err()) {
+                self.wrong.push(format!("chat {chat}: {why}"));
+            }
             if read != self.chats[&chat] {
                 let known = self.chats[&chat].len();
                 self.fail(format!(
@@ -273,6 +311,7 @@ fn said(message: &Message) -> Said {
         reply_to: message.reply_to,
         text: match &message.content {
             Content::Text(text) | Content::Reply(text, _) => Some(text.to_string()),
+            Content::Media(media) => Some(media::said(&media.id.0)),
             _ => None,
         },
     }

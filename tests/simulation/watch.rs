@@ -2,47 +2,25 @@
 //! each chat's messages come in order, once, without a gap, and are what is stored; that what is removed is shown as
 //! gone. It knows nothing of what either side makes of them.
 
+use crate::found::{Asked, Found};
 use crate::frames::{number, short, text_of};
+use crate::media::{self, Transfers, Wanted, of_upload};
 use crate::page::Page;
-use crate::truth::{ALL, Said, Truth};
+use crate::server::MAX_TEXT;
+use crate::truth::{Said, Truth};
+use answers::Owed;
 use chatwire::id::ConnId;
-use chatwire_codec::frame::{self, From_, Member, Status, kind};
+use chatwire_codec::frame::{Cancel, From_, Member, Status};
 use chatwire_codec::{Decoder, Event, Frame, Limits};
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
+#[path = "answers.rs"]
+mod answers;
+
 type Check = Result<(), String>;
 
-const ANSWER: u8 = 0x80;
 /// JOIN's flag: the user stays in the former room.
 const STAY: u8 = 1;
-const INTERNAL: u16 = 500;
-/// Codes that no client of a run should see: it sends nothing that is malformed, and nobody is banned.
-const NEVER: [u16; 6] = [400, 401, 405, 415, 421, 460];
-
-/// What the server owes an answer to, in the order in which it was sent.
-#[derive(Clone, Debug)]
-enum Owed {
-    Message(u64),
-    Join {
-        req: u32,
-        stay: bool,
-    },
-    Sync {
-        req: u32,
-        chat: u64,
-        after: u64,
-    },
-    /// And how far the stream had come when it was asked.
-    History(frame::History, u64),
-    Remove {
-        req: u32,
-        chat: u64,
-    },
-    Request {
-        req: u32,
-        kind: u8,
-    },
-}
 
 /// One chat in the connection's stream.
 #[derive(Debug, Default)]
@@ -59,15 +37,27 @@ struct Stream {
 pub(crate) struct Watch {
     conn: ConnId,
     live: bool,
+    /// Of HELLO.
+    inline_limit: u32,
     /// Commits fail now and then.
     may_fail: bool,
     user: u64,
     pub(crate) home: u64,
+    /// With which its user comes back.
+    pub(crate) token: String,
     up: (Decoder, Vec<u8>),
     down: (Decoder, Vec<u8>),
     to: Option<u64>,
     from: Option<From>,
     page: Option<Page>,
+    found: Option<Found>,
+    /// A message's media, whose bytes are coming.
+    body: Option<(From, Vec<u8>)>,
+    pub(crate) transfers: Transfers,
+    /// The files that UPLOADs were sent for.
+    pub(crate) claimed: Vec<usize>,
+    /// How far the chats had come when the client last looked.
+    heads: BTreeMap<u64, u64>,
     owed: VecDeque<Owed>,
     /// PINGs without a PONG.
     pongs: u32,
@@ -88,26 +78,33 @@ pub(crate) struct Watch {
 pub(crate) struct From {
     pub(crate) chat: u64,
     pub(crate) seq: u64,
-    at: i64,
+    pub(crate) at: i64,
     user: u64,
     nonce: u64,
     reply_to: u64,
 }
 
 impl Watch {
-    pub(crate) fn new(conn: ConnId, live: bool, may_fail: bool, max_text: u32) -> Watch {
-        let limits = Limits { max_text, ..Limits::default() };
+    pub(crate) fn new(conn: ConnId, live: bool, inline_limit: u32, may_fail: bool) -> Watch {
+        let limits = Limits { max_text: MAX_TEXT, ..Limits::default() };
         Watch {
             conn,
             live,
+            inline_limit,
             may_fail,
             user: 0,
             home: 0,
+            token: String::new(),
             up: (Decoder::server(limits), Vec::new()),
             down: (Decoder::client(limits), Vec::new()),
             to: None,
             from: None,
             page: None,
+            found: None,
+            body: None,
+            transfers: Transfers::default(),
+            claimed: Vec::new(),
+            heads: BTreeMap::new(),
             owed: VecDeque::new(),
             pongs: 0,
             pings: Vec::new(),
@@ -134,18 +131,48 @@ impl Watch {
         self.owed.len()
     }
 
-    /// The client sends this.
+    /// The client looks how far all has come, before it asks.
+    pub(crate) fn look(&mut self, truth: &Truth) {
+        self.heads = truth.lasting_heads(self.user);
+    }
+
+    /// The client sends this. What it uploads it claims.
     pub(crate) fn sent(&mut self, bytes: &[u8]) {
         let (decoder, mut buffer) = (&mut self.up.0, std::mem::take(&mut self.up.1));
         buffer.extend_from_slice(bytes);
         let mut input = &buffer[..];
-        while let Some(Event::Frame(frame)) = decoder.next(&mut input).unwrap() {
+        while let Some(event) = decoder.next(&mut input).unwrap() {
+            let frame = match event {
+                Event::Frame(frame) => frame,
+                Event::BodyStart { kind, size } => {
+                    let owed = Owed::Message(self.to.take().unwrap_or(0), kind);
+                    self.log.push(format!("sends {size} bytes of media {owed:?}"));
+                    self.owed.push_back(owed);
+                    continue;
+                }
+                _ => continue,
+            };
             let owed = match &frame {
+                Frame::Chunk(chunk) => {
+                    self.transfers.sent(chunk);
+                    self.log.push(format!("sends {} bytes of upload {}", chunk.bytes.len(), chunk.transfer));
+                    continue;
+                }
+                Frame::Upload(upload) => {
+                    self.claimed.push(of_upload(upload));
+                    Owed::Upload { req: upload.req, file: of_upload(upload) }
+                }
+                Frame::Fetch(fetch) => {
+                    let wanted = Wanted::of(&fetch.media, fetch.offset, fetch.length);
+                    Owed::Fetch { req: fetch.req, wanted }
+                }
+                &Frame::Cancel(Cancel { req, transfer }) => Owed::Cancel { req, transfer },
+                Frame::Search(search) => Owed::Search(Asked::of(search, self.heads.clone())),
                 Frame::To(to) => {
                     self.to = Some(to.nonce);
                     continue;
                 }
-                Frame::Text(_) => Owed::Message(self.to.take().unwrap_or(0)),
+                Frame::Text(_) | Frame::Media(_) => Owed::Message(self.to.take().unwrap_or(0), frame.kind()),
                 Frame::Join(join) => Owed::Join { req: join.req, stay: join.flags & STAY != 0 },
                 Frame::Sync(sync) => Owed::Sync { req: sync.req, chat: sync.chat, after: sync.after },
                 Frame::Remove(remove) => Owed::Remove { req: remove.req, chat: remove.chat },
@@ -182,7 +209,7 @@ impl Watch {
                 Some(Event::Frame(frame)) => {
                     self.frame(&frame, truth).map_err(|why| format!("{why}, with {}", short(&frame)))?;
                 }
-                Some(event) => return Err(format!("{event:?} comes")),
+                Some(event) => self.body(&event, truth)?,
             }
         }
         let left = input.len();
@@ -193,7 +220,7 @@ impl Watch {
 
     fn frame(&mut self, frame: &Frame<'_>, truth: &mut Truth) -> Check {
         if let Some(from) = self.from.take() {
-            return self.content(&from, frame, truth);
+            return self.content(&from, text_of(frame)?, truth);
         }
         self.log.push(format!("gets {}", short(frame)));
         if self.is_over {
@@ -203,19 +230,23 @@ impl Watch {
             self.from = Some(announced(from));
             return Ok(());
         }
-        if self.page.is_some() {
+        if self.page.is_some() || self.found.is_some() {
             return Err("a page without its messages".into());
         }
         match frame {
             Frame::Welcome(welcome) => {
                 (self.user, self.home) = (welcome.user, welcome.home);
+                welcome.token.clone_into(&mut self.token);
                 for (chat, start) in truth.heads(self.conn) {
                     self.begin(chat, Some(start));
                 }
                 Ok(())
             }
             Frame::Status(status) => self.status(status, truth),
-            Frame::Error(error) => self.error(error),
+            Frame::Error(error) => self.error(error, truth),
+            Frame::Received(received) => self.transfers.received(received, self.user, truth),
+            Frame::Stored(stored) => self.transfers.stored(stored, self.user, truth),
+            Frame::Chunk(chunk) => self.transfers.chunk(chunk),
             Frame::Bye(bye) => {
                 self.is_over = true;
                 match bye.code {
@@ -255,7 +286,7 @@ impl Watch {
 
     fn status(&mut self, status: &Status, truth: &mut Truth) -> Check {
         match self.owed.pop_front() {
-            Some(Owed::Message(nonce)) if nonce == status.nonce => {}
+            Some(Owed::Message(nonce, _)) if nonce == status.nonce => {}
             other => return Err(format!("{other:?} was to be answered")),
         }
         let said = truth.said(status.chat, status.seq).ok_or("nothing is stored there")?;
@@ -289,10 +320,30 @@ impl Watch {
         if self.streams.contains_key(&chat) { Ok(()) } else { Err("of a chat that it is not in".into()) }
     }
 
-    fn content(&mut self, from: &From, frame: &Frame<'_>, truth: &mut Truth) -> Check {
+    /// Media that is pushed whole, in place of a reference to it.
+    fn body(&mut self, event: &Event<'_>, truth: &mut Truth) -> Check {
+        match (event, &mut self.body) {
+            (Event::BodyStart { size, .. }, None) if *size <= self.inline_limit => {
+                let from = self.from.take().ok_or("media comes that is nobody's")?;
+                self.body = Some((from, Vec::new()));
+                Ok(())
+            }
+            (Event::BodyChunk(bytes), Some((_, body))) => {
+                body.extend_from_slice(bytes);
+                Ok(())
+            }
+            (Event::BodyEnd, Some(_)) => {
+                let (from, body) = self.body.take().ok_or("no body")?;
+                self.log.push(format!("gets {} bytes of media", body.len()));
+                self.content(&from, Some(media::said(blake3::hash(&body).as_bytes())), truth)
+            }
+            (event, _) => Err(format!("{event:?} comes")),
+        }
+    }
+
+    fn content(&mut self, from: &From, text: Option<String>, truth: &mut Truth) -> Check {
         let stored = truth.said(from.chat, from.seq).ok_or("it is not stored")?;
         let nonce = if stored.user == self.user { stored.nonce } else { 0 };
-        let text = text_of(frame)?;
         let said = Said { text, nonce, user: from.user, at: from.at, reply_to: from.reply_to };
         let is_same = said.text == stored.text || said.text.is_none();
         let was = Said { text: said.text.clone(), nonce, ..stored.clone() };
@@ -304,6 +355,12 @@ impl Watch {
         if let Some(mut page) = self.page.take() {
             if !page.add(from)? {
                 self.page = Some(page);
+            }
+            return Ok(());
+        }
+        if let Some(mut found) = self.found.take() {
+            if !found.add(from, said.text.as_deref(), self.user, truth)? {
+                self.found = Some(found);
             }
             return Ok(());
         }
@@ -345,98 +402,6 @@ impl Watch {
         self.current.take_if(|current| *current == chat);
     }
 
-    fn error(&mut self, error: &frame::Error<'_>) -> Check {
-        let is_fatal = self.user == 0
-            || chatwire_codec::Code::from_number(error.code).is_some_and(|code| code.is_fatal());
-        let may_be = !is_fatal || self.was_stalled || (self.may_fail && error.code == INTERNAL);
-        if NEVER.contains(&error.code) || !may_be || (error.code == INTERNAL && !self.may_fail) {
-            return Err("no such refusal was to come".into());
-        }
-        if is_fatal {
-            self.is_over = true;
-            return Ok(());
-        }
-        let is_of = |owed: &Owed| match owed {
-            Owed::Message(nonce) => (error.about, error.ref_) == (kind::TEXT, *nonce),
-            Owed::Join { req, .. } => (error.about, error.ref_) == (kind::JOIN, (*req).into()),
-            Owed::Sync { req, .. } => (error.about, error.ref_) == (kind::SYNC, (*req).into()),
-            Owed::Remove { req, .. } => (error.about, error.ref_) == (kind::REMOVE, (*req).into()),
-            Owed::History(of, _) => (error.about, error.ref_) == (kind::HISTORY, of.req.into()),
-            Owed::Request { req, kind } => (error.about, error.ref_) == (*kind, (*req).into()),
-        };
-        match self.owed.pop_front() {
-            Some(owed) if is_of(&owed) => Ok(()),
-            other => Err(format!("{other:?} was to be answered")),
-        }
-    }
-
-    fn answer(&mut self, frame: &Frame<'_>, truth: &mut Truth) -> Check {
-        let owed = self.owed.pop_front();
-        let wrong = || Err(format!("{owed:?} was to be answered"));
-        match (frame, &owed) {
-            (Frame::Joined(joined), Some(Owed::Join { req, stay })) if joined.req == *req => {
-                if let Some(left) = self.current.filter(|left| !stay && *left != joined.chat && *left != ALL)
-                {
-                    self.end(left);
-                }
-                if joined.new_member != 0 {
-                    let start = truth.start(self.conn, joined.chat).ok_or("nobody has come in")?;
-                    if start != joined.last_seq {
-                        return Err(format!("its newest message is {start}"));
-                    }
-                    self.begin(joined.chat, Some(start));
-                }
-                self.current = Some(joined.chat);
-            }
-            (Frame::Synced(synced), &Some(Owed::Sync { req, chat, after })) if synced.req == req => {
-                let pos = after.max(synced.first_seq - 1);
-                if synced.chat != chat || synced.first_seq > 1 || synced.last_seq > truth.head(chat) {
-                    return Err(format!("the chat has come to {}", truth.head(chat)));
-                }
-                // It asks for it: so it comes, live or not.
-                self.streams.insert(chat, Stream { pos: Some(pos), ..Stream::default() });
-            }
-            (Frame::HistoryPage(page), Some(Owed::History(asked, pos))) if page.req == asked.req => {
-                if page.last_seq < *pos || page.last_seq > truth.head(page.chat) {
-                    return Err("it is not of now".into());
-                }
-                self.page = Page::begin(page, asked)?;
-            }
-            (Frame::Removed(removed), &Some(Owed::Remove { req, chat })) if removed.req == req => {
-                // Whoever removes oneself is told by this alone.
-                if removed.user == self.user {
-                    self.end(chat);
-                }
-            }
-            (Frame::Left(left), Some(Owed::Request { req, kind: kind::LEAVE })) if left.req == *req => {
-                self.end(left.chat);
-            }
-            (Frame::Created(created), Some(Owed::Request { req, kind: kind::CREATE }))
-                if created.req == *req =>
-            {
-                let start = truth.start(self.conn, created.chat).ok_or("nobody has come in")?;
-                self.begin(created.chat, Some(start));
-            }
-            (Frame::Deleted(deleted), Some(Owed::Request { req, kind: kind::DELETE }))
-                if deleted.req == *req =>
-            {
-                if truth.said(deleted.chat, deleted.seq).is_none_or(|said| said.text.is_some()) {
-                    return Err("it is not removed".into());
-                }
-                if let Some(stream) = self.streams.get_mut(&deleted.chat) {
-                    stream.shown.remove(&deleted.seq);
-                }
-            }
-            (frame, &Some(Owed::Request { req, kind })) => {
-                if frame.kind() != kind + ANSWER || number(frame) != Some(req) {
-                    return wrong();
-                }
-            }
-            _ => return wrong(),
-        }
-        Ok(())
-    }
-
     /// Nothing is on its way: so nothing may be missing.
     pub(crate) fn settled(&self, truth: &Truth) -> Check {
         if !self.owed.is_empty() {
@@ -448,6 +413,7 @@ impl Watch {
         if self.pongs > 0 {
             return Err(format!("{} PINGs have no PONG", self.pongs));
         }
+        self.transfers.settled()?;
         for (chat, stream) in &self.streams {
             if !truth.is_member(self.user, *chat) {
                 return Err(format!("it does not know that it is not in chat {chat} any more"));
