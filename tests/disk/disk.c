@@ -43,7 +43,7 @@ struct control {
 };
 
 /* Kinds of records: type u8, then three u64, then two lengths u32, then so many bytes. */
-enum record { R_OPEN = 1, R_WRITE, R_TRUNCATE, R_SYNC_BEGIN, R_SYNC_END, R_RENAME, R_UNLINK, R_LINK, R_MKDIR, R_SYNC_FAILED };
+enum record { R_OPEN = 1, R_WRITE, R_TRUNCATE, R_SYNC_BEGIN, R_SYNC_END, R_RENAME, R_UNLINK, R_LINK, R_MKDIR, R_SYNC_FAILED, R_RMDIR };
 
 static struct control *control;
 static int log_fd = -1;
@@ -66,6 +66,7 @@ static int (*real_rename)(const char *, const char *);
 static int (*real_unlink)(const char *);
 static int (*real_linkat)(int, const char *, int, const char *, int);
 static int (*real_mkdir)(const char *, mode_t);
+static int (*real_rmdir)(const char *);
 
 __attribute__((constructor)) static void begin(void) {
     const char *path = getenv("CHATWIRE_DISK_CONTROL");
@@ -78,6 +79,8 @@ __attribute__((constructor)) static void begin(void) {
     path = getenv("CHATWIRE_DISK_LOG");
     if (path && (log_fd = REAL(open64)(path, O_WRONLY | O_APPEND | O_CLOEXEC)) < 0) abort();
     path = getenv("CHATWIRE_DISK_ROOT");
+    /* Others may write the same log. */
+    next_sync = (uint64_t)getpid() << 32;
     struct stat st;
     if (path && strlen(path) < sizeof root && stat(path, &st) == 0) {
         strcpy(root, path);
@@ -241,8 +244,10 @@ static int sync_it(int fd, int (*real)(int)) {
     if (action == FAIL || action == SHORT) {
         int error = errno;
         if (is_ours(fd, &st)) {
+            char path[600] = "";
+            if (S_ISDIR(st.st_mode)) path_of(fd, path, sizeof path);
             pthread_mutex_lock(&lock);
-            record(R_SYNC_FAILED, st.st_ino, 0, 0, 0, 0, 0, 0);
+            record(R_SYNC_FAILED, st.st_ino, 0, 0, path, (uint32_t)strlen(path), 0, 0);
             pthread_mutex_unlock(&lock);
         }
         errno = error;
@@ -298,6 +303,13 @@ int mkdir(const char *path, mode_t mode) {
     if (action == FAIL || action == SHORT) return -1;
     if (!is_in(path)) return REAL(mkdir)(path, mode);
     CHANGE(REAL(mkdir)(path, mode), -1, record_paths(R_MKDIR, 0, path, 0));
+    return done;
+}
+
+int rmdir(const char *path) {
+    int done;
+    if (!is_in(path)) return REAL(rmdir)(path);
+    CHANGE(REAL(rmdir)(path), -1, record_paths(R_RMDIR, 0, path, 0));
     return done;
 }
 

@@ -24,6 +24,7 @@ const UNLINK: u8 = 7;
 const LINK: u8 = 8;
 const MKDIR: u8 = 9;
 const SYNC_FAILED: u8 = 10;
+const RMDIR: u8 = 11;
 /// Type, three numbers, two lengths; behind them so many bytes.
 const HEAD: usize = 33;
 
@@ -52,6 +53,7 @@ enum Naming {
     Rename(PathBuf, PathBuf, FileId),
     Unlink(PathBuf),
     Folder(PathBuf),
+    NoFolder(PathBuf),
 }
 
 /// See the module.
@@ -164,11 +166,16 @@ impl Model {
                 self.sync_begins(record.b, target);
             }
             SYNC_END => self.sync_ends(record.a),
-            // The system takes the pages for written from now on: no later sync will bring them.
-            SYNC_FAILED => {
+            // The system takes the pages for written from now on: no later sync will bring them. Of the names in a
+            // folder the same is assumed.
+            SYNC_FAILED if record.x.is_empty() => {
                 if let Some(id) = self.inodes.get(&record.a) {
                     self.files[*id].pending.clear();
                 }
+            }
+            SYNC_FAILED => {
+                let folder = path(record.x);
+                self.pending.retain(|(_, naming)| !naming.is_in(&folder));
             }
             RENAME => {
                 let Some(&id) = self.cached.get(&path(record.x)) else { return };
@@ -180,6 +187,7 @@ impl Model {
                 self.named(Naming::Create(path(record.y), id));
             }
             MKDIR => self.named(Naming::Folder(path(record.x))),
+            RMDIR => self.named(Naming::NoFolder(path(record.x))),
             other => panic!("a record of kind {other}"),
         }
     }
@@ -391,14 +399,18 @@ impl Naming {
             Naming::Folder(path) => {
                 folders.insert(path.clone());
             }
+            Naming::NoFolder(path) => {
+                folders.remove(path);
+            }
         }
     }
 
     fn is_in(&self, folder: &Path) -> bool {
         match self {
-            Naming::Create(path, _) | Naming::Unlink(path) | Naming::Folder(path) => {
-                path.parent() == Some(folder)
-            }
+            Naming::Create(path, _)
+            | Naming::Unlink(path)
+            | Naming::Folder(path)
+            | Naming::NoFolder(path) => path.parent() == Some(folder),
             Naming::Rename(from, to, _) => from.parent() == Some(folder) || to.parent() == Some(folder),
         }
     }

@@ -6,7 +6,7 @@
 //! What comes is hashed as it comes, while it is in the processor's cache. A file that was half there already is
 //! hashed at its end, as a whole: to read it before the first byte is taken would keep its client waiting.
 
-use super::shelf::{Shelf, Way, sync_folder};
+use super::shelf::{Shelf, Way};
 use super::sniff::Head;
 use super::{HALF, Hold, MediaStore, describe, inventory, refusal};
 use crate::error::Refusal;
@@ -54,6 +54,8 @@ pub struct Half {
     safe: u64,
     /// The file's name is on the disk.
     is_named: bool,
+    /// Syncs of folders that had failed before it had its name here.
+    failed_syncs: u64,
 }
 
 impl MediaStore {
@@ -64,11 +66,24 @@ impl MediaStore {
     /// `bad_media` if what there is is not of the kind, and then it is removed; `storage_full`, `internal`.
     pub fn half(&self, user: UserId, id: MediaId, kind: MediaKind, size: u64) -> Result<Half, Refusal> {
         let path = self.half_path(user, &id);
+        let failed_syncs = self.shelf.failed_syncs();
         let opened = open(&path, size).and_then(|(file, len)| Ok((Head::read(kind, &file)?, file, len)));
         let (head, file, len) = opened.map_err(|e| refusal(&e))?;
         let head = head.inspect_err(|_| remove(&path))?;
         let (shelf, hasher) = (self.shelf.clone(), blake3::Hasher::new());
-        Ok(Half { shelf, path, file, id, head, hasher, hashed: 0, len, safe: len, is_named: false })
+        Ok(Half {
+            shelf,
+            path,
+            file,
+            id,
+            head,
+            hasher,
+            hashed: 0,
+            len,
+            safe: len,
+            is_named: false,
+            failed_syncs,
+        })
     }
 
     /// All half uploads that lie there.
@@ -135,9 +150,16 @@ impl Half {
             return Ok(());
         }
         let folder = self.path.parent().filter(|_| !self.is_named);
-        let synced = self.file.sync_data().and_then(|()| folder.map_or(Ok(()), sync_folder));
-        if let Err(e) = synced {
+        if let Err(e) = self.file.sync_data() {
             return Err(self.undo(&e));
+        }
+        if let Err(e) = folder.map_or(Ok(()), |folder| self.shelf.bring_names(&[folder], self.failed_syncs)) {
+            let said = self.undo(&e);
+            // The name may never get there: who goes on makes it anew.
+            if self.is_empty() {
+                self.discard();
+            }
+            return Err(said);
         }
         self.is_named = true;
         self.safe = self.len;

@@ -7,6 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Whether a file that gets its final name loses the one that it has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,11 +21,14 @@ pub(super) enum Way {
 pub(super) struct Shelf {
     data: PathBuf,
     holds: Arc<Holds>,
+    /// Syncs of folders that have failed. The system tells of a failure once: of the names that were on their way then,
+    /// whoever made them, a later sync that succeeds says nothing.
+    failed: AtomicU64,
 }
 
 impl Shelf {
     pub(super) fn new(data: PathBuf) -> Self {
-        Shelf { holds: Arc::new(Holds::new(data.clone())), data }
+        Shelf { holds: Arc::new(Holds::new(data.clone())), data, failed: AtomicU64::new(0) }
     }
 
     /// Where the file of this media is, if it is stored.
@@ -48,6 +52,7 @@ impl Shelf {
         let (folder, _) = place(id);
         let media = self.data.join(MEDIA);
         let folder = media.join(folder);
+        let failed = self.failed_syncs();
         let was_there = is_there(&path, size);
         if !was_there {
             sync()?;
@@ -67,9 +72,30 @@ impl Shelf {
             holding.is_new = true;
             Ok(())
         })?;
-        sync_folder(&folder)?;
-        sync_folder(&media)?;
+        if let Err(e) = self.bring_names(&[&folder, &media], failed) {
+            // Neither name may ever get to the disk: who comes next makes both anew. (A folder with others in it stays.)
+            drop(hold);
+            let _ = fs::remove_dir(&folder);
+            return Err(e);
+        }
         Ok(hold)
+    }
+
+    /// How many syncs of folders have failed: to be asked before a name is made.
+    pub(super) fn failed_syncs(&self) -> u64 {
+        self.failed.load(Ordering::SeqCst)
+    }
+
+    /// Brings the names in these folders to the disk, unless a sync has failed since there were so many.
+    pub(super) fn bring_names(&self, folders: &[&Path], failed: u64) -> io::Result<()> {
+        let done = folders.iter().try_for_each(|folder| sync_folder(folder));
+        if done.is_err() {
+            self.failed.fetch_add(1, Ordering::SeqCst);
+        }
+        if self.failed_syncs() == failed {
+            return done;
+        }
+        done.and(Err(io::Error::other("a sync of a folder has failed meanwhile")))
     }
 
     /// No row tells of this file any more: it goes, unless somebody holds it.
