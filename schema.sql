@@ -6,7 +6,8 @@
 -- forbids is a fault of that thread, so constraints stand where a fault would do lasting harm, and not on the
 -- one table where each costs time at every message.
 
--- Facts about the data as a whole. `epoch`: random since the data was made or restored from a backup.
+-- Facts about the data as a whole. `epoch`: random since the data was made or restored from a backup. `seen_at`: where
+-- the clock was when it was last believed, written once an hour.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL

@@ -8,6 +8,7 @@ use crate::error::Refusal;
 use crate::hub::Hub;
 use crate::id::{ChatId, Micros};
 use crate::policy::bans::Bans;
+use crate::policy::leap::Leap;
 use crate::policy::newcomers::{self, Newcomer, Newcomers};
 use crate::store::sweep::Sweep;
 use crate::store::{Op, Store};
@@ -42,6 +43,8 @@ pub struct Warden {
     sweep: Mutex<Option<Sweep>>,
     /// How long messages are kept; 0: for ever.
     kept: AtomicI64,
+    /// Whether the clock is to be believed.
+    leap: Mutex<Leap>,
     /// The last chat that has been looked at on the walk to old messages; `None`: it rests.
     walk: Mutex<Option<ChatId>>,
     bans: RwLock<Bans>,
@@ -55,8 +58,9 @@ impl Warden {
     /// When they cannot be read.
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
+        let leap = Mutex::new(Leap::new(store.seen_at()?));
         let (sweep, kept, walk) = (Mutex::default(), AtomicI64::new(0), Mutex::default());
-        Ok(Warden { store, sweep, kept, walk, bans, newcomers: Mutex::default() })
+        Ok(Warden { store, sweep, kept, leap, walk, bans, newcomers: Mutex::default() })
     }
 
     /// So many new users may come from now on. Before that, any number.
@@ -126,12 +130,35 @@ impl Warden {
         due.sweep
     }
 
+    /// Whether messages may go by it.
+    fn sees_the_clock(&self) -> bool {
+        let wall = clock::wall();
+        let look = self.leap.lock().unwrap_or_else(PoisonError::into_inner).look(wall, clock::instant());
+        if let Some(ahead) = look.leapt
+            && self.kept.load(Ordering::Relaxed) > 0
+        {
+            log::warn!(
+                "the clock is {} days ahead of when it was last seen; nothing goes for being too old before it has stayed \
+                 there for a day: is it right?",
+                ahead / DAY
+            );
+        }
+        if let Some(at) = look.note {
+            self.store.submit(Op::Seen { at });
+        }
+        look.is_believed
+    }
+
     /// Goes on to messages that are too old, or sets out.
     fn expire(&self, sets_out: bool, hub: &Hub) {
+        let is_believed = self.sees_the_clock();
         let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = self.kept.load(Ordering::Relaxed);
         let begin = sets_out.then_some(ChatId(0));
         let Some(after) = walk.or(begin).filter(|_| kept > 0) else { return *walk = None };
+        if !is_believed {
+            return;
+        }
         let before = clock::wall().saturating_sub(kept);
         // What fails is in the log, and is tried again in the next round.
         *walk = Some(after);

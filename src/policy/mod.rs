@@ -1,8 +1,9 @@
-//! Hours, zones, guests, bans, failed logins, rates, places: pure rules, asked with the time as an argument.
+//! Hours, zones, guests, bans, failed logins, rates, places, clocks that leap: pure rules, asked with the time as an argument.
 
 pub mod bans;
 pub mod failures;
 mod hours;
+pub mod leap;
 pub mod newcomers;
 pub mod places;
 pub mod rate;

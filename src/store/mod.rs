@@ -86,6 +86,11 @@ pub enum Op {
         /// So many at most.
         most: usize,
     },
+    /// The clock was seen to be here, and is believed: see [`leap`](crate::policy::leap).
+    Seen {
+        /// Where.
+        at: Micros,
+    },
     /// What [`sweep`] has found to be needed by nobody goes, where that is still so.
     Sweep {
         /// Files of media without a row.
@@ -218,7 +223,7 @@ pub enum Committed {
     /// now, and this comes again once the store can write; at the latest, a guest's memberships end at the next
     /// start.
     Departed(UserId, Vec<Left>),
-    /// Of [`Op::Used`].
+    /// Of [`Op::Used`] and [`Op::Seen`].
     Used,
     /// Of [`Op::Chores`]. Nothing if the store failed: then it is due still.
     Chores(Chores),
@@ -445,6 +450,12 @@ pub trait Store: Send + std::marker::Sync {
     /// # Errors
     /// `internal`.
     fn expired(&self, before: Micros, after: ChatId) -> Result<Expired, Refusal>;
+
+    /// What the last [`Op::Seen`] said, if there was one.
+    ///
+    /// # Errors
+    /// `internal`.
+    fn seen_at(&self) -> Result<Option<Micros>, Refusal>;
 
     /// Whether there is little to do.
     fn is_calm(&self) -> bool;

@@ -279,6 +279,10 @@ impl Store for SqliteStore {
         self.desk.is_calm()
     }
 
+    fn seen_at(&self) -> Result<Option<Micros>, Refusal> {
+        query::read(&self.readers, retention::seen_at)
+    }
+
     fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {
         query::read(&self.readers, |db| chores::due(db, (self.clock)()))
     }

@@ -44,6 +44,12 @@ pub(super) fn expired(db: &Connection, before: Micros, after: ChatId) -> Done<Ex
     Ok(found)
 }
 
+/// Where the clock was when it was last believed.
+pub(super) fn seen_at(db: &Connection) -> Done<Option<Micros>> {
+    let mut select = db.prepare_cached("SELECT value FROM meta WHERE key = 'seen_at'")?;
+    Ok(select.query_row([], |row| row.get(0)).optional()?)
+}
+
 /// The newest of the messages that go.
 pub(super) struct Last {
     pub(super) id: i64,
@@ -52,6 +58,17 @@ pub(super) struct Last {
 }
 
 impl Writer {
+    pub(super) fn seen(&mut self, at: Micros) -> Committed {
+        let noted = self.atomically(|writer| {
+            let sql = "INSERT INTO meta (key, value) VALUES ('seen_at', ?1)
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+            Ok(writer.db.prepare_cached(sql)?.execute([at])?)
+        });
+        // What fails is in the log. After the next start it may then be waited for a day.
+        let _ = self.settle(noted);
+        Committed::Used
+    }
+
     /// Deletes messages of these chats from before a time, so many at most.
     pub(super) fn expire(&mut self, before: Micros, chats: &[ChatId], most: usize) -> Committed {
         let done = self.atomically(|writer| {

@@ -232,6 +232,7 @@ impl Writer {
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
+            Op::Seen { at } => self.seen(at),
             Op::Expire { before, chats, most } => self.expire(before, &chats, most),
             Op::Sweep { files, rows, order } => self.sweep(files, &rows, order),
         };
@@ -415,7 +416,7 @@ fn untried(op: &Op) -> Committed {
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Upload(upload) => Committed::Upload(upload.conn, upload.ticket, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
-        Op::Used { .. } => Committed::Used,
+        Op::Used { .. } | Op::Seen { .. } => Committed::Used,
         Op::Chores { .. } => Committed::Chores(Chores::default()),
         Op::Expire { .. } => Committed::Expired,
         Op::Sweep { .. } => Committed::Swept,
