@@ -9,6 +9,9 @@ mod support;
 
 use crowd::*;
 use disk::{Action, Disk, Rule, op};
+use std::os::unix::process::ExitStatusExt;
+use std::path::Path;
+use std::process::Child;
 use support::uploading::*;
 use support::*;
 
@@ -23,6 +26,41 @@ fn rounds() -> usize {
     std::env::var(ROUNDS_VARIABLE).map_or(ROUNDS, |rounds| rounds.parse().expect("a number of rounds"))
 }
 
+/// A command of the operator's beside the load, now and then.
+fn begins(command: &str, one_in: usize, server: &Server, random: &mut random::Random) -> Option<Child> {
+    (random.below(one_in) == 0).then(|| server.begin_operator(command))
+}
+
+/// The server has ended: a command beside it ends too, or goes on by itself. Whether it was done.
+fn ends(command: Option<Child>, random: &mut random::Random) -> bool {
+    let Some(mut child) = command else { return false };
+    if random.below(2) == 0 {
+        // It may have ended before.
+        let _ = child.kill();
+    }
+    let ended = child.wait_with_output().expect("its end");
+    let said = String::from_utf8_lossy(&ended.stderr);
+    assert!(ended.status.success() || ended.status.signal().is_some(), "{}: {said}", ended.status);
+    ended.status.success()
+}
+
+/// What a backup gives back is sound.
+fn check_backup(backup: &Path) {
+    let restored = tempfile::tempdir().unwrap();
+    let server = Server::on(restored.path().to_owned(), Vec::new(), &[]);
+    server.operate(&format!("restore {}", backup.display()), "");
+    assert!(server.operate("check", "").contains("sound: "));
+    check_folder(restored.path(), true);
+}
+
+/// Behind the next clearing up nothing is left that nobody needs.
+fn check_cleared(server: &Server) -> Folder {
+    server.operate("gc", "");
+    let folder = check_folder(server.data(), true);
+    assert_eq!(folder.strays, 0, "files of media that no message has are left");
+    folder
+}
+
 #[test]
 #[allow(clippy::print_stdout, reason = "what was done is for who runs it by hand")]
 fn nothing_is_lost_or_stored_twice_over_any_number_of_crashes() {
@@ -32,20 +70,34 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_crashes() {
     let mut crowd = Crowd::new(&server);
     let epoch = Peer::guest(&server).me().epoch;
     let (rounds, mut folder) = (rounds(), Folder::default());
+    let (mut clearings, mut backups) = (0, 0);
     for round in 1..=rounds {
         let enough = random.number() % 400;
+        let clearing = begins("gc", 3, &server, &mut random);
+        let to = tempfile::tempdir().unwrap();
+        let backup = begins(&format!("backup {}", to.path().display()), 16, &server, &mut random);
         crowd.load_and_kill(&mut server, &mut random, enough);
+        clearings += usize::from(ends(clearing, &mut random));
+        if ends(backup, &mut random) {
+            check_backup(to.path());
+            backups += 1;
+        }
         server.start_again();
         assert_eq!(Peer::guest(&server).me().epoch, epoch);
         let every = if round <= ROUNDS { ALL_EVERY } else { ALL_SELDOM };
         let all = round.is_multiple_of(every) || round == rounds;
         crowd.check(&server, all);
-        folder = check_folder(server.data(), all);
         if all {
+            folder = check_cleared(&server);
             server.operate("check", "");
+        } else {
+            check_folder(server.data(), false);
         }
     }
-    println!("{rounds} crashes: {:?}, {} comparisons, {folder:?}", crowd.totals(), crowd.compared);
+    let (totals, compared) = (crowd.totals(), crowd.compared);
+    println!(
+        "{rounds} crashes, gc {clearings}, backups {backups}: {totals:?}, {compared} comparisons, {folder:?}"
+    );
     assert_eq!(crowd.totals().unanswered, 0);
 }
 
@@ -82,22 +134,24 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_losses_of_power() {
         let mut server = disk.server(&[]);
         server.start_again();
         let mut crowd = Crowd::new(&server);
-        crowd.world.loses_power = true;
-        let (mut losses, mut kept) = (0, disk::Kept::default());
+        let (mut losses, mut clearings, mut kept) = (0, 0, disk::Kept::default());
         for round in 1..=rounds.min(ROUNDS) {
             let rule = (random.below(4) > 0).then(|| ends_at_a_change(&mut random));
             // The log must be full before the database itself is written.
             let is_far = rule.is_some_and(|rule| rule.path == DATABASE);
             let enough = if is_far { FULL_LOG } else { random.number() % 300 };
+            let clearing = begins("gc", 3, &server, &mut random);
             crowd.load(&mut server, &mut random, |server, world| {
                 rule.inspect(|rule| disk.set(0, *rule));
                 world.wait_for(enough, server);
                 server.kill();
             });
+            clearings += usize::from(ends(clearing, &mut random));
             disk.clear(0);
             disk.reads_log();
             // Now and then only the process has ended, and what it has not synced may go later.
-            if random.below(3) > 0 {
+            crowd.world.has_lost_power = random.below(3) > 0;
+            if crowd.world.has_lost_power {
                 let left = disk.lose_power(&mut random);
                 (losses, kept) = (losses + 1, kept + left);
             }
@@ -105,14 +159,69 @@ fn nothing_is_lost_or_stored_twice_over_any_number_of_losses_of_power() {
             server.start_again();
             let all = round.is_multiple_of(ALL_EVERY) || round == rounds;
             crowd.check(&server, all);
-            check_folder(server.data(), true);
+            if all {
+                check_cleared(&server);
+            } else {
+                check_folder(server.data(), true);
+            }
             done += 1;
         }
-        println!("{losses} losses of power, {kept:?}: {:?}, {} comparisons", crowd.totals(), crowd.compared);
+        let (totals, compared) = (crowd.totals(), crowd.compared);
+        println!("{losses} losses of power, gc {clearings}, {kept:?}: {totals:?}, {compared} comparisons");
         server.terminate();
         disk.reads_log();
         disk.check_records();
     }
+}
+
+/// Messages go with their files, some at a time, and the process ends at any step of that.
+#[test]
+fn what_is_too_old_goes_whole_however_often_that_is_cut_off() {
+    let mut random = random::Random::new();
+    let disk = Disk::new();
+    let mut server = disk.server(&[("store.retention_days", "30")]);
+    let (mut cuts, mut newest) = (0, 0);
+    for _ in 0..12 {
+        server.start_again();
+        let mut peer = Peer::guest(&server);
+        for _ in 0..6 {
+            peer.body_to(To { chat: 1, ..To::default() }, kind::FILE, &random.bytes(3000));
+            newest = peer.expect_status(0).seq;
+        }
+        server.kill();
+        let db = rusqlite::Connection::open(server.data().join("chatwire.db")).unwrap();
+        let days = 31 * 24 * 3600 * 1_000_000_i64;
+        db.execute_batch(&format!("UPDATE messages SET at = at - {days}; UPDATE chats SET last_at = 0"))
+            .unwrap();
+        drop(db);
+        let (ops, path, most) = random.pick(&[
+            (op::WRITE | op::SYNC, "chatwire.db-wal", 20),
+            (op::RENAME, "data/tmp", 6),
+            (op::UNLINK, "data/tmp", 6),
+        ]);
+        let thread = if path.contains("wal") { "store-writer" } else { "" };
+        let action = random.pick(&[Action::KillBefore, Action::KillAfter]);
+        disk.set(0, Rule { ops, path, thread, action, skip: random.number() % most, ..Rule::default() });
+        server.start_again();
+        // What a client sees is gone, or the server is.
+        let is_gone = |server: &Server| {
+            let db = rusqlite::Connection::open(server.data().join("chatwire.db")).unwrap();
+            !db.prepare("SELECT 1 FROM messages").unwrap().exists([]).unwrap()
+        };
+        until("it is gone, or cut off", || !server.is_running() || is_gone(&server));
+        cuts += usize::from(!server.is_running());
+        server.kill();
+        disk.clear(0);
+        server.start_again();
+        check_folder(server.data(), true);
+        until("it is gone", || is_gone(&server));
+        assert_eq!(check_cleared(&server).media, 0);
+        let mut peer = Peer::guest(&server);
+        let (page, _) = peer.history(History { chat: 1, ..History::default() });
+        assert_eq!((page.first_seq, page.last_seq, page.count), (newest + 1, newest, 0));
+        server.kill();
+    }
+    assert!(cuts > 0, "nothing was ever cut off");
 }
 
 #[test]

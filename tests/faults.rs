@@ -214,6 +214,77 @@ fn nothing_is_lost_on_a_disk_that_fails_now_and_then() {
     assert!(crowd.totals().refused > 0 && crowd.totals().stored > 0, "{:?}", crowd.totals());
 }
 
+/// The system tells of a sync of a folder that failed once, to one of all who have made names there.
+#[test]
+fn nothing_is_confirmed_whose_name_another_ones_failed_sync_may_have_lost() {
+    let mut disk = Disk::recording();
+    let mut server = failing(&disk);
+    let (mut ann, mut bo) = (Peer::guest(&server), Peer::guest(&server));
+    let [of_ann, of_bo] = [1, 2].map(|n| random_bytes(n, 600_000));
+    // Both halves have their names, and neither is on the disk.
+    begin(&mut ann, upload(1, kind::FILE, &of_ann));
+    begin(&mut bo, upload(2, kind::FILE, &of_bo));
+    disk.set(0, Rule { ops: op::SYNC, path: "data/half$", times: 1, ..Rule::default() });
+    send_chunks(&mut ann, 1, &of_ann, 0, 4 * CHUNK);
+    assert_eq!(fails(&mut ann, 1, Code::Internal, 0), 0);
+    send_chunks(&mut bo, 2, &of_bo, 0, 4 * CHUNK);
+    assert_eq!(fails(&mut bo, 2, Code::Internal, 0), 0);
+    let again = begin(&mut bo, upload(3, kind::FILE, &of_bo));
+    send_chunks(&mut bo, 3, &of_bo, again, again + 4 * CHUNK);
+    let safe = received(&mut bo, 3, again);
+    // The same of whole files: one has its name, and waits for its folder, while the sync of the folder above fails.
+    let whole = random_bytes(3, 50_000);
+    let shelf = format!("data/media/{}$", &blake3::Hash::from_bytes(digest(&whole)).to_hex()[..2]);
+    disk.set(0, Rule { ops: op::SYNC, path: shelf.leak(), action: Action::Wait, ..Rule::default() });
+    bo.body_to(to(1), kind::FILE, &whole);
+    until("it waits for its folder", || disk.hits(0) > 0);
+    disk.set(1, Rule { ops: op::SYNC, path: "data/media$", times: 1, ..Rule::default() });
+    ann.body_to(to(1), kind::FILE, &random_bytes(4, 50_000));
+    ann.expect_error(Code::Internal, 1, kind::FILE);
+    disk.clear(0);
+    bo.expect_error(Code::Internal, 1, kind::FILE);
+    bo.body_to(to(1), kind::FILE, &whole);
+    bo.expect_status(1);
+    server.kill();
+    disk.reads_log();
+    disk.lose_all_that_is_not_synced();
+    disk.goes_on();
+    server.start_again();
+    check_folder(server.data(), true);
+    let mut bo = bo.again(&server);
+    assert!(begin(&mut bo, upload(4, kind::FILE, &of_bo)) >= safe);
+    assert!(bo.fetch(digest(&whole)).1 == whole);
+}
+
+/// Syncs that fail, of files and of folders, and the power behind them: what was confirmed all the same is there.
+#[test]
+fn nothing_is_lost_on_a_disk_whose_syncs_fail_before_the_power_does() {
+    let mut random = random::Random::new();
+    let mut disk = Disk::recording();
+    let mut server = failing(&disk);
+    let mut crowd = Crowd::that_may_be_refused(&server);
+    crowd.world.has_lost_power = true;
+    for round in 1..=8 {
+        crowd.load(&mut server, &mut random::Random::from(random.number()), |server, world| {
+            for _ in 0..4 {
+                let path = random.pick(&["data/media", "data/media$", "data/half", "data/half$", "data/tmp"]);
+                let (times, skip) = (random.pick(&[1, 3]), random.number() % 5);
+                disk.set(0, Rule { ops: op::SYNC, path, times, skip, ..Rule::default() });
+                world.wait_for(60, server);
+            }
+            server.kill();
+        });
+        disk.clear(0);
+        disk.reads_log();
+        disk.lose_power(&mut random);
+        disk.goes_on();
+        server.start_again();
+        crowd.check(&server, round == 8);
+        check_folder(server.data(), true);
+    }
+    assert!(crowd.totals().refused > 0 && crowd.totals().stored > 0, "{:?}", crowd.totals());
+}
+
 #[test]
 fn who_waits_for_a_database_that_another_program_has_is_served_when_it_is_free() {
     let server = Server::start();
@@ -304,6 +375,28 @@ fn a_clock_that_is_set_back_or_forward_loses_nobody_and_turns_no_time_around() {
     }
     let (_, page) = ann.history(History { chat: 1, ..History::default() });
     assert!(page.windows(2).all(|pair| pair[0].from.at <= pair[1].from.at) && page.len() == 6);
+}
+
+/// A machine that wakes up in another year: whoever sets its clock right has lost nothing.
+#[test]
+fn nothing_goes_for_being_too_old_by_a_clock_that_has_leapt() {
+    let disk = Disk::new();
+    let mut server = disk.server(&[("store.retention_days", "30")]);
+    server.start_again();
+    let hello = Hello { auth: 3, user: "ann", secret: "harbour lights", ..Hello::default() };
+    Peer::hello(&server, hello.clone()).say(to(1), "hi");
+    for days in [27_000, 0, 31, 0] {
+        server.kill();
+        disk.shift_clock(days * 86_400);
+        server.start_again();
+        if days > 0 {
+            server.logs("days ahead of when it was last seen");
+        }
+        // It has gone round, and looked for what is too old.
+        server.operate("gc", "");
+        let mut ann = Peer::hello(&server, Hello { auth: 1, ..hello.clone() });
+        assert_eq!(ann.history(History { chat: 1, ..History::default() }).0.first_seq, 1);
+    }
 }
 
 /// The standard library panics when the system does not tell the time.

@@ -14,7 +14,7 @@ impl Crowd {
     pub fn check(&mut self, server: &Server, all: bool) {
         for device in &mut self.devices {
             if let Some(half) = &mut device.half {
-                half.cut();
+                half.cut(device.user, server.data(), self.world.has_lost_power);
             }
         }
         self.newcomers.check(server);

@@ -357,7 +357,7 @@ impl Device {
     }
 
     fn refused(&mut self, world: &World, error: &Error<'_>) {
-        if world.loses_power && self.half.as_mut().is_some_and(|half| half.begins_anew(error)) {
+        if self.half.as_mut().is_some_and(|half| half.begins_anew(error)) {
             self.life.asked.remove(&u32::try_from(error.ref_).expect("a request's number"));
             return;
         }

@@ -53,8 +53,8 @@ pub struct World {
     told: (Mutex<()>, Condvar),
     /// Whether the disk fails on purpose, so that messages may be refused for it.
     pub may_refuse: bool,
-    /// Power is lost between loads: bytes that were not synced may be gone, and their file's length be there.
-    pub loses_power: bool,
+    /// Power was lost behind the last load: bytes that were not synced may be gone, and their file's length be there.
+    pub has_lost_power: bool,
     /// Done before whatever anybody does.
     pub pause: fn(),
     /// The connections of this load.
@@ -109,7 +109,7 @@ impl Crowd {
             answered: AtomicU64::new(0),
             told: Default::default(),
             may_refuse,
-            loses_power: false,
+            has_lost_power: false,
             pause: || (),
             sockets: Mutex::default(),
             is_over: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! Uploads that go on over crashes, and fetches that are compared.
 
 use super::*;
+use std::path::Path;
 
 /// Bytes of media in a CHUNK, at most.
 const CHUNK: usize = 65_536;
@@ -11,14 +12,18 @@ pub struct Half {
     req: u32,
     /// Bytes that RECEIVED has confirmed.
     safe: u64,
-    /// The server had more than it had confirmed: after a loss of power that may be a length without its bytes.
+    /// Power was lost, and it has not been gone on with since.
+    lost_power: bool,
+    /// Those among them that are what was sent, whatever comes.
+    sure: u64,
+    /// Behind a loss of power the server had more than it had confirmed: that may be a length without its bytes.
     is_doubtful: bool,
     pub is_running: bool,
 }
 
 impl Half {
     pub fn new(file: u64) -> Half {
-        Half { file, req: 0, safe: 0, is_doubtful: false, is_running: false }
+        Half { file, req: 0, safe: 0, sure: 0, lost_power: false, is_doubtful: false, is_running: false }
     }
 
     /// UPLOAD, on a new connection too.
@@ -32,7 +37,7 @@ impl Half {
     /// UPLOAD_READY: sends what is missing.
     pub fn go_on(&mut self, peer: &mut Peer, offset: u64) {
         assert!(offset >= self.safe, "of {} confirmed bytes {offset} are left", self.safe);
-        self.is_doubtful |= offset > self.safe;
+        self.is_doubtful |= std::mem::take(&mut self.lost_power) && offset > self.safe;
         let bytes = Body::Reference(self.file).bytes();
         let mut at = usize::try_from(offset).unwrap();
         for piece in bytes[at..].chunks(CHUNK) {
@@ -47,6 +52,9 @@ impl Half {
     pub fn received(&mut self, received: &Received) {
         assert_eq!(received.transfer, self.req);
         self.safe = received.offset;
+        if !self.is_doubtful {
+            self.sure = self.safe;
+        }
     }
 
     /// What is stored.
@@ -64,14 +72,27 @@ impl Half {
     pub fn begins_anew(&mut self, error: &Error<'_>) -> bool {
         let may = self.is_doubtful && (error.code, error.about) == (Code::Conflict as u16, kind::UPLOAD);
         if may {
-            (self.safe, self.is_doubtful, self.is_running) = (0, false, false);
+            (self.safe, self.sure, self.is_doubtful, self.is_running) = (0, 0, false, false);
         }
         may
     }
 
-    /// The connection is gone.
-    pub fn cut(&mut self) {
+    /// The connection is gone. Of what was confirmed every byte is there, in the half upload of this user or in what it
+    /// has become.
+    pub fn cut(&mut self, user: u64, data: &Path, lost_power: bool) {
         self.is_running = false;
+        self.lost_power |= lost_power;
+        let (body, sure) = (Body::Reference(self.file), usize::try_from(self.sure).unwrap());
+        let name = blake3::Hash::from_bytes(body.digest()).to_hex();
+        let (half, whole) = (format!("half/{user}-{name}"), format!("media/{}/{}", &name[..2], &name[2..]));
+        let found = std::fs::read(data.join(half)).or_else(|_| std::fs::read(data.join(whole)));
+        if sure > 0 {
+            let found = found.unwrap_or_else(|e| panic!("{sure} bytes of {name} were confirmed: {e}"));
+            assert!(
+                found.starts_with(&body.bytes()[..sure]),
+                "of {sure} confirmed bytes of {name} some are others"
+            );
+        }
     }
 }
 

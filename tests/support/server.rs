@@ -163,10 +163,7 @@ impl Server {
 
     /// A command of the operator's on the same folder, such as `user list`: whether it succeeded, and what it said.
     pub fn operator(&self, arguments: &str, input: &str) -> (bool, String) {
-        let mut command = Command::new(binary());
-        command.env_clear().args(arguments.split(' ')).arg("--data").arg(&self.data);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().expect("the server's binary");
+        let mut child = self.begin_operator(arguments);
         let mut stdin = child.stdin.take().expect("its stdin");
         // Not every command reads it.
         let _ = stdin.write_all(input.as_bytes());
@@ -174,6 +171,15 @@ impl Server {
         let output = child.wait_with_output().expect("its end");
         let said = [output.stdout, output.stderr].concat();
         (output.status.success(), String::from_utf8(said).expect("text"))
+    }
+
+    /// As [`Server::operator`], begun and not waited for.
+    pub fn begin_operator(&self, arguments: &str) -> Child {
+        let mut command = Command::new(binary());
+        command.env_clear().args(arguments.split(' ')).arg("--data").arg(&self.data);
+        command.envs(self.env.iter().map(|(name, value)| (name, value)));
+        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command.spawn().expect("the server's binary")
     }
 
     /// As [`Server::operator`], for a command that must succeed.
