@@ -61,13 +61,13 @@ impl Device {
     }
 
     /// There is a way to the server.
-    pub(crate) fn connect(&mut self, mut link: Link, now: Instant) -> Check {
+    pub(crate) fn connect(&mut self, mut link: Link, now: Instant, random: u64) -> Check {
         let hello = match &mut self.brain {
             Brain::Steady(steady) => {
                 steady.machine().connected(now).map_err(|why| why.to_string())?;
                 Vec::new()
             }
-            Brain::Raw(raw) => raw.hello(),
+            Brain::Raw(raw) => raw.hello(random),
         };
         link.say(&hello);
         self.link = Some(link);

@@ -83,6 +83,13 @@ impl Disk {
         rows.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
     }
 
+    /// The users whose last connection has ended, by what is stored.
+    pub(crate) fn away(&self) -> Vec<u64> {
+        let mut users = self.db.prepare_cached("SELECT id FROM users WHERE last_seen IS NOT NULL").unwrap();
+        let ids = users.query_map([], |row| row.get::<_, i64>(0)).unwrap();
+        ids.map(|id| id.unwrap().cast_unsigned()).collect()
+    }
+
     /// A thread removes what has lost its name, and the next process would remove it too.
     pub(crate) fn wait_for_removals(&self) {
         let gone = || std::fs::read_dir(self.dir.path().join("tmp")).into_iter().flatten().flatten();

@@ -1,8 +1,9 @@
 //! What goes wrong in a run, and what must hold at its end.
 
 use crate::device::Brain;
-use crate::run::{Check, Run, now};
+use crate::run::{Action, Check, Run, now};
 use crate::server::{MAX_TEXT, Server, lock};
+use chatwire::id::UserId;
 use chatwire::outbox::{BYTES_IN_ALL, FEED_BELOW, LIVE_BYTES, STOP_READING_AT};
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
@@ -61,6 +62,7 @@ impl Run {
             14 if crashes => self.crash_client(n),
             15 if restarts && self.random.below(4) == 0 => self.end_process(),
             16..20 if self.server.is_none() => self.restart().await,
+            16..18 if cuts => self.hurry(n).await,
             _ => Ok(()),
         }
     }
@@ -71,6 +73,29 @@ impl Run {
         self.note(&format!("the connection of client {n} breaks"));
         let (truth, random) = (self.truth.clone(), self.random.number());
         self.devices[n].lose(Some(ErrorKind::ConnectionReset), now(), random, &lock(&truth))
+    }
+
+    /// The client comes and goes, quicker than the server carries out what it wants, and comes again.
+    async fn hurry(&mut self, n: usize) -> Check {
+        if self.server.is_none() || self.stops_by.is_some() || !matches!(self.devices[n].brain, Brain::Raw(_))
+        {
+            return Ok(());
+        }
+        for _ in 0..2 + self.random.below(2) {
+            self.cut(n)?;
+            self.note(&format!("client {n} comes and is in a hurry"));
+            let random = self.random.number();
+            self.connect(n, random)?;
+            self.devices[n].link.iter_mut().for_each(|link| link.send(1 << 20));
+            let polled = self.tasks.len() - 1;
+            if self.random.below(4) > 0 {
+                Box::pin(self.act(Action::Poll(polled))).await?;
+            }
+            if self.server.is_none() {
+                return Ok(());
+            }
+        }
+        Ok(())
     }
 
     /// The client is gone, and the server does not hear of it.
@@ -154,6 +179,10 @@ impl Run {
         let Some(server) = &self.server else { return Ok(()) };
         if self.stops_by.is_some() {
             return Ok(());
+        }
+        // The end of a connection that is noted behind the next one's beginning would end what that one has begun.
+        if let Some(user) = self.disk.away().into_iter().find(|user| server.hub.is_online(UserId(*user))) {
+            return Err(format!("user {user} is online, and stored as gone"));
         }
         // Whoever waits for a turn goes on when the pause before it is over.
         if !server.turns.are_free() {

@@ -20,6 +20,8 @@ const SHORT: usize = 10_000;
 const WORD: usize = 200;
 /// HELLO's flag.
 const NO_LIVE: u8 = 1;
+/// JOIN's flag: the user stays in the former room.
+const STAY: u8 = 1;
 
 /// Where a message goes.
 #[derive(Clone, Copy)]
@@ -73,7 +75,8 @@ impl Raw {
         Raw { account, guest, is_quiet, inline_limit, files, number, nonces: 0, reqs: 0, said: Vec::new() }
     }
 
-    pub(crate) fn hello(&self) -> Vec<u8> {
+    /// HELLO, and a JOIN right behind it or none.
+    pub(crate) fn hello(&mut self, random: u64) -> Vec<u8> {
         let mut out = Vec::new();
         let flags = if self.is_quiet { NO_LIVE } else { 0 };
         let inline_limit = self.inline_limit;
@@ -86,6 +89,10 @@ impl Raw {
             }
             None if self.guest.borrow().is_empty() => hello.encode(&mut out).unwrap(),
             None => Hello { auth: 2, secret: &self.guest.borrow(), ..hello }.encode(&mut out).unwrap(),
+        }
+        if random.is_multiple_of(2) {
+            let room = ROOMS[usize::from(random.is_multiple_of(4))];
+            Join { req: self.req(), room, flags: STAY }.encode(&mut out).unwrap();
         }
         out
     }

@@ -251,7 +251,7 @@ impl Run {
         self.moves().is_empty()
     }
 
-    async fn act(&mut self, action: Action) -> Check {
+    pub(crate) async fn act(&mut self, action: Action) -> Check {
         let wide = self.random.below(3) > 0;
         let n_bytes = if wide { 1 << 20 } else { 1 + self.random.below(200) };
         let random = self.random.number();
@@ -303,7 +303,7 @@ impl Run {
         Ok(())
     }
 
-    fn connect(&mut self, n: usize, random: u64) -> Check {
+    pub(crate) fn connect(&mut self, n: usize, random: u64) -> Check {
         let server = self.server.as_mut().filter(|_| self.stops_by.is_none());
         let Some(server) = server else {
             self.devices[n].refused(now(), random);
@@ -316,7 +316,7 @@ impl Run {
         let link =
             Link { conn: task.id, pipe, watch, outgoing: Vec::new(), is_stalled: false, has_ended: false };
         self.tasks.push(task);
-        self.devices[n].connect(link, now())?;
+        self.devices[n].connect(link, now(), random)?;
         self.tell_log(n);
         Ok(())
     }
