@@ -184,6 +184,10 @@ impl Device {
     /// Sends something again, whether or not it was answered.
     fn repeat(&mut self, random: &mut Random) -> Option<Vec<u8>> {
         let (nonce, said) = self.any_said(random)?;
+        // What was refused may be stored now, and the answer to that be lost.
+        if said.fate == Fate::Refused {
+            self.book.get_mut(&nonce)?.fate = Fate::Unanswered;
+        }
         self.life.awaiting.push_back((nonce, false));
         Some(said.unit(nonce))
     }
