@@ -17,8 +17,8 @@ const HISTORY: usize = 1024 * 1024 + MAX_TEXT as usize;
 const SMALL: usize = 64 * 1024;
 /// How long a server that stops in order has.
 const DRAIN: Duration = Duration::from_secs(4);
-/// More than tasks of the old process need to end.
-const YIELDS: usize = 8;
+/// More than what is under way on tasks needs to come to its end: uploads wait for each other.
+const YIELDS: usize = 64;
 
 impl Run {
     /// One that the plan has, or none.
@@ -146,9 +146,12 @@ impl Run {
             }
         }
         self.kill()?;
-        // What the old process has begun to read ends with it.
+        // What the old process has begun ends with it.
         for _ in 0..YIELDS {
             tokio::task::yield_now().await;
+        }
+        if self.last_store.as_ref().is_some_and(|store| store.strong_count() > 0) {
+            return Err("something of the process that ended goes on".into());
         }
         self.disk.wait_for_removals();
         self.note("the server begins");

@@ -12,9 +12,10 @@ use crate::steady::Steady;
 use crate::trace::Trace;
 use crate::truth::Truth;
 use crate::watch::Watch;
+use chatwire::store::sqlite::SqliteStore;
 use std::io::ErrorKind;
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, Weak};
 use std::time::{Duration, Instant};
 
 pub(crate) type Check = Result<(), String>;
@@ -58,6 +59,8 @@ pub(crate) struct Run {
     pub(crate) tasks: Vec<Task>,
     pub(crate) devices: Vec<Device>,
     pub(crate) step: usize,
+    /// That of the process before, which must be gone before the next begins.
+    pub(crate) last_store: Option<Weak<SqliteStore>>,
     /// A server that stops in order has until then.
     pub(crate) stops_by: Option<Instant>,
     /// When the run has begun.
@@ -86,6 +89,7 @@ impl Run {
             tasks: Vec::new(),
             devices: Vec::new(),
             step: 0,
+            last_store: None,
             stops_by: None,
             begun,
             may_yield: false,
@@ -394,6 +398,7 @@ impl Run {
     pub(crate) fn kill(&mut self) -> Check {
         if let Some(server) = &self.server {
             server.gate.is_last.store(true, Ordering::Relaxed);
+            self.last_store = Some(Arc::downgrade(&server.store));
         }
         let truth = self.truth.clone();
         for device in &mut self.devices {
