@@ -1,5 +1,6 @@
 //! A page of SEARCH: newest first, each a match, and of what was stored before it was asked for nothing is left out.
 
+use crate::media;
 use crate::truth::Truth;
 use crate::watch::From;
 use chatwire_codec::frame::{Search, SearchPage};
@@ -80,8 +81,10 @@ impl Found {
         Ok(self.left == 0)
     }
 
+    /// Media has no words, but for a name, which nobody gives it here.
     fn is_match(&self, text: &str) -> bool {
-        text.split(|c: char| !c.is_alphanumeric()).any(|word| word == self.asked.word)
+        !media::is_file(text)
+            && text.split(|c: char| !c.is_alphanumeric()).any(|word| word == self.asked.word)
     }
 
     /// What there was when it was asked is on the page, or would stand behind its end.

@@ -56,6 +56,11 @@ pub(crate) fn check_file(data: &Path, digest: &[u8; 32]) -> Check {
     }
 }
 
+/// Whether that is what the truth says of media.
+pub(crate) fn is_file(text: &str) -> bool {
+    text.starts_with("file ")
+}
+
 /// As [`check_file`], if this is what the truth says of a file.
 pub(crate) fn check_said(data: &Path, text: &str) -> Check {
     let n = text.strip_prefix("file ").and_then(|n| n.parse::<usize>().ok());
