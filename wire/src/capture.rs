@@ -1,5 +1,6 @@
 //! Reads a capture, pcap or pcapng, into TCP segments. What else is in it is passed over.
 
+use crate::dump;
 use crate::error::Error;
 use crate::record::APPLICATION;
 use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
@@ -13,6 +14,7 @@ use pcap_file::pcapng::{Block, PcapNgReader};
 use pcap_file::{DataLink, PcapError};
 use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 /// What a pcapng file begins with.
@@ -37,14 +39,16 @@ pub(crate) struct Segment<'a> {
     pub is_ours: bool,
 }
 
-/// Gives every segment of a capture, in its order.
-pub(crate) fn read(
-    input: Box<dyn Read>,
-    tell: &mut dyn FnMut(Segment<'_>) -> Result<(), Error>,
-) -> Result<(), Error> {
-    let mut input = BufReader::new(input);
-    let begin = input.fill_buf()?;
-    if begin.starts_with(&PCAPNG) { read_pcapng(input, tell) } else { read_pcap(input, tell) }
+/// Gives every segment of a capture, `-` for stdin, in its order.
+pub(crate) fn read(path: &Path, tell: &mut dyn FnMut(Segment<'_>) -> Result<(), Error>) -> Result<(), Error> {
+    let mut input = BufReader::new(dump::open(path)?);
+    let begin = input.fill_buf().map_err(Error::file(path))?;
+    let is_pcapng = begin.starts_with(&PCAPNG);
+    let read = if is_pcapng { read_pcapng(input, tell) } else { read_pcap(input, tell) };
+    read.map_err(|error| match error {
+        Error::Usage(what) => Error::Usage(format!("{}: {what}", path.display())),
+        other => other,
+    })
 }
 
 fn read_pcap(input: impl Read, tell: &mut dyn FnMut(Segment<'_>) -> Result<(), Error>) -> Result<(), Error> {

@@ -15,7 +15,7 @@ pub(crate) fn run(wish: &Explain) -> Result<(), Error> {
     let named = FRAMES.iter().find(|info| info.name.eq_ignore_ascii_case(text.trim()));
     let shown = match named {
         Some(info) => described(info),
-        None => match unhex(&text).map_err(Error::Usage)?[..] {
+        None => match unhex(&text).map_err(|error| no_frame(&text, &error))?[..] {
             // One byte is no frame, so it is a frame's number.
             [kind] => {
                 described(info(kind).ok_or_else(|| Error::Usage(format!("no frame has type {kind:#04x}")))?)
@@ -41,6 +41,12 @@ fn explained(wish: &Explain, bytes: &[u8]) -> Result<String, Error> {
     Ok(shown)
 }
 
+fn no_frame(text: &str, error: &str) -> Error {
+    Error::Usage(format!(
+        "`{text}` is neither a frame's name, as docs/PROTOCOL.md has them, nor bytes: {error}"
+    ))
+}
+
 fn described(info: &FrameInfo) -> String {
     let way = match info.direction {
         Direction::ToServer => "from client to server",
@@ -50,6 +56,9 @@ fn described(info: &FrameInfo) -> String {
     let mut shown =
         format!("{} ({:#04x}), {way}, section {}: {}\n", info.name, info.kind, info.section, info.doc);
     describe(info.fields, 1, &mut shown);
+    if info.fields.iter().any(|field| field.required) {
+        shown.push_str("  (* must be there; the payload may end before any other)\n");
+    }
     shown
 }
 

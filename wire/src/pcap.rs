@@ -1,11 +1,11 @@
 //! `wire pcap`: the connections in a capture, shown as `wire tap` would have shown them.
 
+use crate::capture;
 use crate::cli::Pcap;
 use crate::connections::{Connections, Event};
 use crate::conversation::{Conversation, time_of_day};
 use crate::error::Error;
 use crate::show::{Format, View};
-use crate::{capture, dump};
 use serde_json::json;
 use std::collections::HashMap;
 use std::fmt::Write as _;
@@ -17,7 +17,7 @@ pub(crate) fn run(wish: &Pcap) -> Result<(), Error> {
     let mut conversations: HashMap<usize, Conversation> = HashMap::new();
     let mut stdout = std::io::stdout().lock();
     let mut shown = String::new();
-    capture::read(dump::open(&wish.file)?, &mut |segment| {
+    capture::read(&wish.file, &mut |segment| {
         connections.take(&segment, &mut |event| show(&event, &mut conversations, &view, &mut shown));
         stdout.write_all(shown.as_bytes())?;
         shown.clear();

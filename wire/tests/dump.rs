@@ -114,9 +114,11 @@ fn a_name_or_number_is_explained_by_what_the_frame_consists_of() {
         "{shown}"
     );
     assert!(shown.contains("    online u32             Members that are online."), "{shown}");
+    assert!(shown.contains("  req u32* ") && shown.contains("(* must be there"), "{shown}");
     assert_eq!(wire(&["explain", "0xc2"], b"").succeeded().out, shown);
     assert_eq!(wire(&["explain", "6e"], b"").code, 2);
-    assert_eq!(wire(&["explain", "0g"], b"").code, 2);
+    let ran = wire(&["explain", "stats"], b"");
+    assert!(ran.code == 2 && ran.err.contains("`stats` is neither a frame's name"), "{}", ran.err);
 }
 
 #[test]

@@ -52,6 +52,7 @@ fn who_knocks_at_a_wrong_door_is_told_what_to_do() {
     told(&[&format!("tls://127.0.0.1:{}", tcp.port()), "--ca", &ca], "try it without tls://");
     told(&[&format!("127.0.0.1:{port}")], "this is TLS; write tls://");
     told(&[&door, "--ca", "/nowhere/ca.pem"], "/nowhere/ca.pem");
+    told(&[&door, "--ca", "Cargo.toml"], "Cargo.toml: there is no certificate in it");
     let tap = Tap::to(&door, &["--connections", "1"]);
     assert_eq!(support::cat(tap.address, &[], "hello\nexpect welcome").code, 1);
     tap.end();

@@ -1,9 +1,9 @@
 //! One connection of a capture as a row of frames.
 
+use crate::capture;
 use crate::connections::{Connections, Event};
 use crate::error::Error;
 use crate::seen::{Collector, Seen};
-use crate::{capture, dump};
 use chatwire_codec::dump::{Item, Sender, Tracer};
 use chatwire_codec::{Limits, header};
 use std::path::Path;
@@ -38,7 +38,7 @@ pub(crate) fn read(path: &Path, port: Option<u16>, number: usize) -> Result<Vec<
         bytes: 0,
         has_gap: false,
     };
-    capture::read(dump::open(path)?, &mut |segment| {
+    capture::read(path, &mut |segment| {
         connections.take(&segment, &mut |event| wanted.take(&event));
         match wanted.bytes {
             0..=MAX_BYTES => Ok(()),
@@ -49,9 +49,10 @@ pub(crate) fn read(path: &Path, port: Option<u16>, number: usize) -> Result<Vec<
     })?;
     connections.finish(&mut |event| wanted.take(&event));
     if wanted.has_gap {
-        return Err(Error::Usage(
-            "bytes of this connection were not captured, so it cannot be replayed".into(),
-        ));
+        return Err(Error::Usage(format!(
+            "{}: bytes of connection {number} were not captured, so it cannot be replayed",
+            path.display()
+        )));
     }
     if !wanted.steps.iter().any(|step| matches!(step, Step::Frame(_))) {
         return Err(Error::Usage(format!("{}: no connection {number} with frames in it", path.display())));
