@@ -3,6 +3,7 @@
 //! Each of them gets its own bytes for the same messages, and does what is said of it:
 //!
 //! - *frames*: finds each message and hands out its bytes. Nobody looks at them.
+//! - *inplace*: the same, of those that borrow, without the copy that *frames* begins with.
 //! - *texts*: the same, and the bytes are text that was checked to be UTF-8, by the standard library for all.
 //! - *encode*: writes messages into a buffer that has room for them.
 //!
@@ -16,7 +17,8 @@
 //! | `postcard` | a byte, then a slice | nothing is checked; bytes are borrowed |
 //!
 //! In *frames* and *texts* what "came from the network" is first copied into the buffer that is decoded from,
-//! by all, since some of them take their bytes out of a buffer of their own. `copy` is that copy alone.
+//! by all, since some of them take their bytes out of a buffer of their own. `copy` is that copy alone. `walk` goes
+//! from size to size and checks nothing else: no way of finding messages of such a header is faster.
 //! `single` is one message at a time, `stream` as many as come in a read of 64 KiB (16, of 64 KiB each).
 //!
 //! `scripts/compare` of the repository runs it and prints a table; docs/BENCHMARKS.md has one, with the method.
@@ -168,22 +170,67 @@ fn copy(group: &mut Group<'_>, run: &Run) {
     });
 }
 
+/// Finds messages by their sizes alone.
+fn walk(mut input: &[u8]) -> usize {
+    let mut seen = 0;
+    while let Some((&[_, a, b, c, d], rest)) = input.split_first_chunk::<HEADER_LEN>() {
+        let size = u32::from_be_bytes([a, b, c, d]);
+        let Some((body, rest)) = rest.split_at_checked(size as usize) else { break };
+        seen += black_box(body).len();
+        input = rest;
+    }
+    seen
+}
+
+fn find(ours: &mut Decoder, mut input: &[u8]) -> usize {
+    let mut seen = 0;
+    while let Some(event) = ours.next_ref(&mut input).unwrap() {
+        if let Event::Frame(frame) = event {
+            seen += black_box(frame.payload).len();
+        }
+    }
+    seen
+}
+
+fn find_postcard(mut input: &[u8]) -> usize {
+    let mut seen = 0;
+    while !input.is_empty() {
+        let (message, rest) = postcard::take_from_bytes::<PostcardBytes<'_>>(input).unwrap();
+        seen += black_box(message).body.len();
+        input = rest;
+    }
+    seen
+}
+
+fn inplace(c: &mut Criterion) {
+    for_each(c, "inplace", |group, run| {
+        let wire = run.wire(chatwire_one);
+        group.bench_function("walk", |b| b.iter(|| check(run, walk(black_box(&wire)))));
+        let mut ours = decoder();
+        group.bench_function("chatwire", |b| b.iter(|| check(run, find(&mut ours, black_box(&wire)))));
+        let wire = run.wire(postcard_one);
+        group.bench_function("postcard", |b| b.iter(|| check(run, find_postcard(black_box(&wire)))));
+    });
+}
+
 fn frames(c: &mut Criterion) {
     for_each(c, "frames", |group, run| {
         copy(group, run);
         let wire = run.wire(chatwire_one);
+        let mut buffer = Vec::with_capacity(wire.len());
+        group.bench_function("walk", |b| {
+            b.iter(|| {
+                buffer.clear();
+                buffer.extend_from_slice(black_box(&wire));
+                check(run, walk(&buffer));
+            });
+        });
         let (mut ours, mut buffer) = (decoder(), Vec::with_capacity(wire.len()));
         group.bench_function("chatwire", |b| {
             b.iter(|| {
                 buffer.clear();
                 buffer.extend_from_slice(black_box(&wire));
-                let (mut input, mut seen) = (&buffer[..], 0);
-                while let Some(event) = ours.next_ref(&mut input).unwrap() {
-                    if let Event::Frame(frame) = event {
-                        seen += black_box(frame.payload).len();
-                    }
-                }
-                check(run, seen);
+                check(run, find(&mut ours, &buffer));
             });
         });
         let (mut codec, mut buffer) = (frame_codec(), BytesMut::with_capacity(wire.len()));
@@ -227,13 +274,7 @@ fn frames(c: &mut Criterion) {
             b.iter(|| {
                 buffer.clear();
                 buffer.extend_from_slice(black_box(&wire));
-                let (mut input, mut seen) = (&buffer[..], 0);
-                while !input.is_empty() {
-                    let (message, rest) = postcard::take_from_bytes::<PostcardBytes<'_>>(input).unwrap();
-                    seen += black_box(message).body.len();
-                    input = rest;
-                }
-                check(run, seen);
+                check(run, find_postcard(&buffer));
             });
         });
     });
@@ -414,5 +455,5 @@ fn for_each(c: &mut Criterion, what: &str, bench: impl Fn(&mut Group<'_>, &Run))
     }
 }
 
-criterion_group!(benches, frames, texts, encode);
+criterion_group!(benches, frames, inplace, texts, encode);
 criterion_main!(benches);
