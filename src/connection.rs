@@ -218,14 +218,20 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Whether the client's next frame may be looked at.
+    /// Whether more of what the client has sent may be read. Asked for each read and not for each frame: it takes a lock
+    /// that others have in their hands too.
     fn may_read(&self) -> bool {
+        self.may_look() && !self.member.link.outbox.is_full()
+    }
+
+    /// Whether the client's next frame, which has been read, may be looked at.
+    fn may_look(&self) -> bool {
         self.session.wants_input()
             && self.blocked.is_none()
             && self.body.as_ref().is_none_or(|body| body.has_room())
             && self.uploads.as_ref().is_none_or(|uploads| uploads.has_room())
             && self.pace.has_left()
-            && !self.is_not_taken()
+            && self.output.has_room()
     }
 
     /// Whether the client leaves too much of what it was sent where it is.
