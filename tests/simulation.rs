@@ -40,11 +40,17 @@ mod truth;
 #[path = "simulation/watch.rs"]
 mod watch;
 
+use chatwire_codec::Payload;
+use chatwire_codec::frame::{Hello, Sync, Text, To};
+use disk::Disk;
+use pipe::Pipe;
 use plan::Plan;
 use run::Run;
+use server::{Server, Settings};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 /// How many seeds are run, and from which on.
 const COUNT: (&str, u64) = ("CHATWIRE_SEEDS", 200);
@@ -152,4 +158,47 @@ fn a_seed_leads_to_one_run() {
         let once = run(&Plan::of(seed), false).map_err(|failure| failure.why);
         assert_eq!(once, run(&Plan::of(seed), false).map_err(|failure| failure.why));
     }
+}
+
+/// What a client says first, what it says in the room of all, and that it wants to hear that from the beginning.
+fn hello_and_sync(text: &str) -> Vec<u8> {
+    let mut out = Vec::new();
+    Hello { version: 1, timezone: "UTC", ..Hello::default() }.encode(&mut out).unwrap();
+    To { nonce: 1, chat: 1, ..To::default() }.encode(&mut out).unwrap();
+    Text { text }.encode(&mut out).unwrap();
+    Sync { req: 1, chat: 1, after: 0 }.encode(&mut out).unwrap();
+    out
+}
+
+#[test]
+fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
+    const TEXT: &str = "said before";
+    let has_text = |bytes: &[u8]| bytes.windows(TEXT.len()).any(|part| part == TEXT.as_bytes());
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(async {
+        let disk = Disk::new();
+        let truth = Arc::new(Mutex::new(server::registered(disk.path())));
+        let settings = Settings { in_flight: 100, messages_per_sec: 0 };
+        let mut server = Server::start(&disk, &truth, settings);
+        let mut on_their_way = Vec::new();
+        while let Ok(page) = tokio::time::timeout(Duration::ZERO, server.turns.page()).await {
+            on_their_way.push(page);
+        }
+        let pipe = Pipe::new(1 << 20);
+        let mut task = server.accept(&pipe);
+        pipe.send(&hello_and_sync(TEXT));
+        let mut heard = Vec::new();
+        for is_held in [true, false] {
+            for _ in 0..100 {
+                if server.store.is_due() {
+                    server.store.turn();
+                }
+                assert!(!task.is_woken() || !task.poll());
+                tokio::task::yield_now().await;
+            }
+            heard.extend(pipe.take(usize::MAX));
+            assert_eq!((heard.is_empty(), has_text(&heard)), (false, !is_held), "{heard:?}");
+            on_their_way.clear();
+        }
+    });
 }
