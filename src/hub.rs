@@ -5,7 +5,7 @@
 //! when it has reached the chat's head it turns live, in one step, under the chat's lock. SYNC is "be behind
 //! from here", a full outbox is "be behind from now". `Off`: the connection asked for no live messages.
 //!
-//! Locks, in this order: what was told of presence, the directory, a chat, an outbox. None is held while
+//! Locks, in this order: what was told of presence, the directory, a chat, the line, an outbox. None is held while
 //! anything is waited for. The committed come from one thread, in order, so a chat's head is exactly what has
 //! been delivered.
 //!
@@ -15,6 +15,7 @@ mod batch;
 mod directory;
 mod doors;
 mod events;
+mod line;
 mod membership;
 mod presence;
 mod removal;
@@ -33,6 +34,7 @@ use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
+pub use line::Line;
 use presence::Told;
 use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
@@ -144,6 +146,7 @@ pub struct Hub {
     next_round: AtomicU64,
     budget: Arc<Budget>,
     soon: Arc<Soon>,
+    line: Arc<Line>,
     directory: Mutex<Directory>,
     told: Mutex<Told>,
     batch: Mutex<Batch>,
@@ -184,6 +187,7 @@ impl Hub {
             next_round: AtomicU64::new(1),
             budget: Arc::default(),
             soon: Arc::default(),
+            line: Arc::default(),
             directory: Mutex::default(),
             told: Mutex::default(),
             batch: Mutex::default(),
@@ -246,13 +250,6 @@ impl Hub {
     #[must_use]
     pub fn budget(&self) -> &Arc<Budget> {
         &self.budget
-    }
-
-    /// The connections, how many bytes wait for each, and whether they may wait a moment longer.
-    #[must_use]
-    pub fn unsent(&self) -> Vec<(ConnId, usize, bool)> {
-        let links = &self.directory().links;
-        links.iter().map(|(id, link)| (*id, link.outbox.unsent(), link.outbox.is_soon())).collect()
     }
 
     /// How many members of a chat are online.

@@ -10,6 +10,7 @@
 mod behind;
 mod budget;
 mod events;
+mod line;
 mod queue;
 mod soon;
 
@@ -74,6 +75,8 @@ struct Inner {
     waker: Option<Waker>,
     /// The task will be woken soon in any case.
     is_soon: bool,
+    /// It stands in line to be woken.
+    is_in_line: bool,
 }
 
 impl Outbox {
@@ -226,12 +229,6 @@ impl Outbox {
     #[must_use]
     pub fn unsent(&self) -> usize {
         self.lock().unsent
-    }
-
-    /// Whether its task will be woken soon, since events wait.
-    #[must_use]
-    pub fn is_soon(&self) -> bool {
-        self.lock().is_soon
     }
 
     /// Drops what waits and takes nothing more: the connection is over.

@@ -209,6 +209,7 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
     let uploads = Arc::new(Uploads::new(as_store.clone(), media.clone(), quota.clone(), Jobs::OnThreads));
     let warden = Arc::new(warden);
     Ok(Shared {
+        turns: Arc::new(Turns::new(clock::instant(), hub.line().clone())),
         hub,
         auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
         warden,
@@ -217,7 +218,6 @@ fn join(config: &Config, store: &Arc<SqliteStore>) -> Result<Shared, Error> {
         quota,
         uploads,
         permits,
-        turns: Arc::new(Turns::new(clock::instant())),
         rules: RwLock::new(Arc::new(reload::rules(config))),
         reading: Reading::default(),
         jobs: Jobs::OnThreads,

@@ -2,12 +2,14 @@
 //!
 //! A connection does up to a [`QUANTUM`] at a time. One that then has more waits for a turn, in the order of those that
 //! wait. A turn is another quantum, and lasts until what it led to is answered. Some have turns at the same time, enough
-//! to keep the server busy. But while others have little things done, there is one turn at a time, and behind each a
-//! pause, longer than the turn was: so most of what those others send finds nobody in its way.
+//! to keep the server busy. But while others have little things done, there is one turn at a time, which lasts until
+//! crowds have heard of it too, and behind each a pause, longer than the turn was: so most of what those others send
+//! finds nobody in its way.
 //!
 //! Whoever is behind gets pages from the store; those have turns of their own, a few at a time.
 
 use crate::clock;
+use crate::hub::Line;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -29,6 +31,9 @@ const PAUSES: u32 = 2;
 /// The longest pause: a turn may have waited for a disk, or for a reader.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
 
+/// The longest that a turn lasts for crowds to hear of it.
+const LONGEST_LINE: Duration = Duration::from_millis(100);
+
 /// No time.
 const NEVER: u64 = u64::MAX;
 
@@ -40,6 +45,7 @@ const PAGES: usize = 4;
 pub struct Turns {
     free: Arc<Semaphore>,
     pages: Arc<Semaphore>,
+    line: Arc<Line>,
     start: Instant,
     /// When something little was done last, in nanoseconds since the start.
     little_at: AtomicU64,
@@ -56,10 +62,10 @@ pub struct Turn {
 impl Turns {
     /// Nobody has a turn, and nobody has done anything.
     #[must_use]
-    pub fn new(now: Instant) -> Self {
+    pub fn new(now: Instant, line: Arc<Line>) -> Self {
         let free = Arc::new(Semaphore::new(AT_ONCE as usize));
         let pages = Arc::new(Semaphore::new(PAGES));
-        Turns { free, pages, start: now, little_at: AtomicU64::new(NEVER) }
+        Turns { free, pages, line, start: now, little_at: AtomicU64::new(NEVER) }
     }
 
     /// Somebody had something little done.
@@ -113,9 +119,12 @@ impl Drop for Turn {
         }
         // There is no runtime when the whole server ends at once.
         let Ok(runtime) = Handle::try_current() else { return };
-        let pause = (now.saturating_duration_since(self.began) * PAUSES).min(LONGEST_PAUSE);
+        let (line, began) = (self.turns.line.clone(), self.began);
         runtime.spawn(async move {
-            tokio::time::sleep(pause).await;
+            // What is said in a crowd has come to an end when all have heard of it. Others may keep the line busy for good.
+            let _ = tokio::time::timeout(LONGEST_LINE, line.over()).await;
+            let took = clock::instant().saturating_duration_since(began);
+            tokio::time::sleep((took * PAUSES).min(LONGEST_PAUSE)).await;
             drop(permit);
         });
     }
@@ -135,7 +144,7 @@ mod tests {
 
     #[tokio::test]
     async fn some_have_turns_at_the_same_time_and_the_next_in_the_order_of_their_coming() {
-        let turns = Arc::new(Turns::new(clock::instant()));
+        let turns = Arc::new(Turns::new(clock::instant(), Arc::default()));
         let mut taken = Vec::new();
         for _ in 0..AT_ONCE {
             taken.push(turns.clone().take().await);
@@ -149,7 +158,7 @@ mod tests {
 
     #[tokio::test]
     async fn while_little_things_are_done_there_is_one_turn_at_a_time_and_a_pause_behind_it() {
-        let turns = Arc::new(Turns::new(clock::instant()));
+        let turns = Arc::new(Turns::new(clock::instant(), Arc::default()));
         turns.note_little(clock::instant());
         let mut turn = turns.clone().take().await;
         let mut next = pin!(turns.clone().take());
@@ -162,9 +171,36 @@ mod tests {
         assert!(before.elapsed() >= MS * 8, "{:?}", before.elapsed());
     }
 
+    #[tokio::test(start_paused = true)]
+    async fn a_turn_lasts_until_all_of_a_crowd_have_what_was_said_in_it() {
+        let line = Arc::new(Line::default());
+        let turns = Arc::new(Turns::new(clock::instant(), line.clone()));
+        turns.note_little(clock::instant());
+        let turn = turns.clone().take().await;
+        let crowd = line.crowd();
+        drop(turn);
+        let mut next = pin!(turns.clone().take());
+        assert!(tokio::time::timeout(LONGEST_PAUSE * 2, next.as_mut()).await.is_err());
+        drop(crowd);
+        let before = clock::instant();
+        next.await;
+        assert!(clock::instant() - before >= LONGEST_PAUSE);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn crowds_that_never_end_do_not_keep_others_from_their_turns() {
+        let line = Arc::new(Line::default());
+        let turns = Arc::new(Turns::new(clock::instant(), line.clone()));
+        turns.note_little(clock::instant());
+        let turn = turns.clone().take().await;
+        let _crowd = line.crowd();
+        drop(turn);
+        assert!(tokio::time::timeout(LONGEST_LINE * 2, turns.take()).await.is_ok());
+    }
+
     #[tokio::test]
     async fn a_few_pages_are_on_their_way_at_a_time() {
-        let turns = Turns::new(clock::instant());
+        let turns = Turns::new(clock::instant(), Arc::default());
         let mut pages = Vec::new();
         for _ in 0..PAGES {
             pages.push(turns.page().await);
@@ -178,7 +214,7 @@ mod tests {
     #[test]
     fn what_is_little_is_soon_forgotten() {
         let start = clock::instant();
-        let turns = Turns::new(start);
+        let turns = Turns::new(start, Arc::default());
         assert!(!turns.is_little_done(start));
         turns.note_little(start + MS);
         assert!(turns.is_little_done(start + LATELY));

@@ -4,7 +4,7 @@
 
 mod support;
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use support::*;
 
 /// No live messages.
@@ -70,4 +70,40 @@ fn large_frames_that_stand_still_take_only_so_much_memory_and_others_are_served(
     first.send_bytes(&[b'a'; 100]);
     first.send_bytes(&[b'a'; 5]);
     first.expect_status(0);
+}
+
+#[test]
+#[cfg(target_os = "linux")]
+fn of_what_a_client_does_not_read_the_system_keeps_little() {
+    const MOST: usize = 512 * 1024;
+    let server = Server::start();
+    let deaf = Peer::hello(&server, QUIET);
+    let (mut socket, pings) = (deaf.sender(), bytes_of(Ping { bytes: &[7; 64] }).repeat(1000));
+    socket.set_write_timeout(Some(std::time::Duration::from_millis(300))).unwrap();
+    let port = socket.local_addr().unwrap().port();
+    let mut said = 0;
+    // Until nothing is taken though something waits to be read: on a busy machine the server may only be slow.
+    let unsent = loop {
+        match socket.write(&pings[said..]) {
+            Ok(n) => said = (said + n) % pings.len(),
+            Err(e) => {
+                assert_eq!(e.kind(), ErrorKind::WouldBlock);
+                match unsent_to(port) {
+                    0 => {}
+                    unsent => break unsent,
+                }
+            }
+        }
+    };
+    assert!(unsent < MOST, "{unsent} bytes");
+}
+
+/// What the system has for whoever has this port, and what is under way to them, of the other end's bytes.
+#[cfg(target_os = "linux")]
+fn unsent_to(port: u16) -> usize {
+    let table = std::fs::read_to_string("/proc/net/tcp").unwrap();
+    let port = format!(":{port:04X}");
+    let lines = table.lines().map(|line| line.split_whitespace().collect::<Vec<_>>());
+    let line = lines.into_iter().find(|fields| fields[2].ends_with(&port)).unwrap();
+    usize::from_str_radix(line[4].split(':').next().unwrap(), 16).unwrap()
 }

@@ -4,6 +4,7 @@
 //! many messages are in it. What must not change is the order of a connection's answers: when a connection
 //! has sent to one chat and then to another, or was refused something, what came before is delivered first.
 
+use super::line::CROWD;
 use super::{Chat, ChatState, Hub, Link, Place, Sub, lock};
 use crate::delivery::{self, Segment};
 use crate::id::{ChatId, ConnId, UserId};
@@ -154,6 +155,7 @@ impl Run {
             Shared { run: self, budget: &hub.budget, encoded: None, has_media: self.has_media() };
         let mut state = lock(&chat.state);
         self.move_head(chat, &mut state);
+        let mut crowd = (state.subs.len() > CROWD).then(|| hub.line.crowd());
         for ((user, conn), sub) in state.subs.iter_mut() {
             let is_sender = users.binary_search(&user).is_ok();
             let own = if is_sender { senders.answer(conn) } else { &[] };
@@ -164,7 +166,11 @@ impl Run {
             let fits = if is_sender || shared.differs_for(&sub.link) {
                 self.to_one(user, &sub.link, own, &mut shared)
             } else {
-                sub.link.outbox.live(&shared.encoded().0)
+                let (outbox, run) = (&sub.link.outbox, &shared.encoded().0);
+                match &mut crowd {
+                    Some(crowd) => outbox.live_in_line(run, || crowd.add(&sub.link)),
+                    None => outbox.live(run),
+                }
             };
             if !fits {
                 self.fall_behind(hub, chat.id, sub);

@@ -24,6 +24,10 @@ impl Subs {
         self.few.is_empty() && self.many.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.few.len() + self.many.len()
+    }
+
     pub(super) fn get_mut(&mut self, key: Key) -> Option<&mut Sub> {
         match self.find(key) {
             Ok(at) => Some(&mut self.few[at].1),
@@ -111,7 +115,7 @@ mod tests {
                 } else {
                     prop_assert_eq!(subs.remove(key).is_some(), model.remove(&key));
                 }
-                prop_assert_eq!(subs.is_empty(), model.is_empty());
+                prop_assert_eq!((subs.is_empty(), subs.len()), (model.is_empty(), model.len()));
                 prop_assert_eq!(subs.get_mut(key).is_some(), model.contains(&key));
                 prop_assert_eq!(subs.has(key.0), model.iter().any(|(user, _)| *user == key.0));
                 prop_assert!(subs.iter().map(|(key, _)| key).eq(model.iter().copied()));

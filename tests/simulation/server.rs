@@ -189,7 +189,7 @@ impl Server {
             max_media: limits.max_media.into(),
             messages: Rate::within(settings.messages_per_sec, Duration::from_secs(1)),
         };
-        let turns = Arc::new(Turns::new(clock::instant()));
+        let turns = Arc::new(Turns::new(clock::instant(), hub.line().clone()));
         let shared = Arc::new(Shared {
             hub: hub.clone(),
             auth: Arc::new(Auth::new(as_store.clone(), warden.clone())),
