@@ -35,6 +35,8 @@ pub(super) enum Owed {
     Upload {
         req: u32,
         file: usize,
+        /// What was confirmed when it was asked.
+        safe: usize,
     },
     Fetch {
         req: u32,
@@ -123,8 +125,8 @@ impl Watch {
                 // It asks for it: so it comes, live or not.
                 self.streams.insert(chat, Stream { pos: Some(pos), ..Stream::default() });
             }
-            (Frame::UploadReady(ready), &Some(Owed::Upload { req, file })) if ready.req == req => {
-                self.transfers.upload_ready(req, file, ready.offset, self.user, truth)?;
+            (Frame::UploadReady(ready), &Some(Owed::Upload { req, file, safe })) if ready.req == req => {
+                self.transfers.upload_ready(req, file, ready.offset, safe)?;
             }
             (Frame::FetchReady(ready), &Some(Owed::Fetch { req, wanted })) if ready.req == req => {
                 self.transfers.fetch_ready(ready, wanted)?;

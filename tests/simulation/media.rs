@@ -147,17 +147,9 @@ impl Transfers {
         }
     }
 
-    /// UPLOAD_READY: never behind what any connection of this user was told to be safe.
-    pub(crate) fn upload_ready(
-        &mut self,
-        req: u32,
-        n: usize,
-        offset: u64,
-        user: u64,
-        truth: &Truth,
-    ) -> Check {
+    /// UPLOAD_READY: never behind what any connection of this user was told to be `safe` before it was asked.
+    pub(crate) fn upload_ready(&mut self, req: u32, n: usize, offset: u64, safe: usize) -> Check {
         let at = usize::try_from(offset).unwrap();
-        let safe = truth.safe.get(&(user, n)).copied().unwrap_or(0);
         if at < safe || at > file(n).bytes.len() {
             return Err(format!("of {safe} confirmed bytes of file {n} {at} are left"));
         }

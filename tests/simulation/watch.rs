@@ -58,6 +58,8 @@ pub(crate) struct Watch {
     pub(crate) claimed: Vec<usize>,
     /// How far the chats had come when the client last looked.
     heads: BTreeMap<u64, u64>,
+    /// And how much of its user's uploads was confirmed.
+    safe: BTreeMap<usize, usize>,
     owed: VecDeque<Owed>,
     /// PINGs without a PONG.
     pongs: u32,
@@ -105,6 +107,7 @@ impl Watch {
             transfers: Transfers::default(),
             claimed: Vec::new(),
             heads: BTreeMap::new(),
+            safe: BTreeMap::new(),
             owed: VecDeque::new(),
             pongs: 0,
             pings: Vec::new(),
@@ -134,6 +137,8 @@ impl Watch {
     /// The client looks how far all has come, before it asks.
     pub(crate) fn look(&mut self, truth: &Truth) {
         self.heads = truth.lasting_heads(self.user);
+        let own = truth.safe.iter().filter(|((user, _), _)| *user == self.user);
+        self.safe = own.map(|((_, file), safe)| (*file, *safe)).collect();
     }
 
     /// The client sends this. What it uploads it claims.
@@ -159,8 +164,10 @@ impl Watch {
                     continue;
                 }
                 Frame::Upload(upload) => {
-                    self.claimed.push(of_upload(upload));
-                    Owed::Upload { req: upload.req, file: of_upload(upload) }
+                    let file = of_upload(upload);
+                    self.claimed.push(file);
+                    let safe = self.safe.get(&file).copied().unwrap_or(0);
+                    Owed::Upload { req: upload.req, file, safe }
                 }
                 Frame::Fetch(fetch) => {
                     let wanted = Wanted::of(&fetch.media, fetch.offset, fetch.length);
