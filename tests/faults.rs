@@ -160,6 +160,8 @@ fn an_upload_that_cannot_be_written_keeps_what_was_confirmed() {
         }
         store(&mut peer, kind::FILE, &file);
     }
+    // What was refused last goes behind its refusal.
+    until("nothing of what was refused is left", || check_folder(server.data(), false).strays == 0);
     assert_eq!(check_folder(server.data(), true), Folder { media: calls.len(), strays: 0, halves: 0 });
 }
 

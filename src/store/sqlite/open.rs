@@ -37,7 +37,7 @@ const LOCK: &str = "chatwire.lock";
 const LOCK_TRIES: u32 = 10;
 const LOCK_PAUSE: Duration = Duration::from_millis(10);
 /// How long a statement waits for another process (a backup, the operator's commands).
-const BUSY: Duration = Duration::from_secs(10);
+pub(super) const BUSY: Duration = Duration::from_secs(10);
 /// Prepared statements that a connection keeps; more than there are.
 const STATEMENTS: usize = 128;
 /// Pages that the writer keeps, in KiB (negative, as SQLite counts it): the index of recent nonces and the ends

@@ -2,7 +2,9 @@
 //!
 //! Waking a thread takes as long as half a commit. So a connection that has brought one message, and knows that
 //! nothing follows, carries it out itself, if nobody is writing and the last commits were small and quick. With
-//! more to do, or a slow disk, the writing thread does it, and those who bring something go on meanwhile.
+//! more to do, or a slow disk, the writing thread does it, and those who bring something go on meanwhile. It also
+//! is who waits where another program has the database: a task that stood still would keep a thread of the runtime,
+//! and perhaps the one that looks for what clients send.
 //!
 //! Ops are taken from the inbox by whoever has the seat, and by nobody else, so their order is that of the inbox.
 
@@ -125,8 +127,11 @@ impl Desk {
         if self.is_calm.load(Ordering::Relaxed)
             && let Some(mut seat) = self.try_sit()
             && let Some(seat) = seat.as_mut()
+            && seat.writer.begin_at_once()
         {
             self.work(seat);
+            // Another may have taken all there was before the seat was free.
+            seat.writer.undo();
             if !seat.writer.has_to_index() {
                 return;
             }

@@ -12,6 +12,7 @@ use super::cache::Cache;
 use super::chat;
 use super::fault::{self, Done, Fault};
 use super::index::Backlog;
+use super::open::BUSY;
 use crate::error::Refusal;
 use crate::id::{MediaId, Micros, UserId};
 use crate::store::media::{Hold, MediaStore};
@@ -23,11 +24,16 @@ use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Ops in one transaction: those behind them wait no longer than it takes.
 const BATCH_OPS: usize = 4096;
 /// Bytes of text in one transaction, for the same reason, and for the pages that it holds in memory.
 const BATCH_BYTES: usize = 8 << 20;
+
+/// At once, not with the first write: so nobody else's commit can make a later statement fail. A transaction that wrote
+/// nothing costs no sync.
+const BEGIN: &str = "BEGIN IMMEDIATE";
 
 /// Departures that are made up for in one transaction: little is lost if it fails again.
 const UNFINISHED_OPS: usize = 64;
@@ -109,6 +115,23 @@ impl Writer {
         (self.clock)()
     }
 
+    /// Begins the next transaction, unless somebody else has the database now. What fails otherwise will fail again for
+    /// who does wait, and be told there.
+    pub(super) fn begin_at_once(&self) -> bool {
+        let patience = |span| self.db.busy_timeout(span).is_ok();
+        let has_begun = patience(Duration::ZERO) && self.execute(BEGIN).is_ok();
+        patience(BUSY) && has_begun
+    }
+
+    /// Undoes the running transaction, if there is one.
+    pub(super) fn undo(&mut self) {
+        if !self.db.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK")
+        {
+            log::error!("store: a transaction cannot be undone: {error}");
+        }
+    }
+
     /// Runs several statements of which either all or none hold. Rules are checked before: in here only the
     /// database can fail, and then what is remembered may be of what was undone.
     pub(super) fn atomically<T>(&mut self, change: impl FnOnce(&mut Self) -> Done<T>) -> Done<T> {
@@ -157,11 +180,7 @@ impl Writer {
     /// As many ops as fit into one transaction, at least one.
     fn carry_out(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) {
         let Err(refusal) = self.transact(ops, batch) else { return };
-        if !self.db.is_autocommit()
-            && let Err(error) = self.execute("ROLLBACK")
-        {
-            log::error!("store: a transaction cannot be undone: {error}");
-        }
+        self.undo();
         self.cache.clear();
         self.holds.clear();
         self.freed.clear();
@@ -179,9 +198,9 @@ impl Writer {
     }
 
     fn transact(&mut self, ops: &mut impl Iterator<Item = Op>, batch: &mut Batch) -> Result<(), Refusal> {
-        // At once, not with the first write: so nobody else's commit can make a later statement fail. A
-        // transaction that wrote nothing costs no sync.
-        if let Err(error) = self.execute("BEGIN IMMEDIATE") {
+        if self.db.is_autocommit()
+            && let Err(error) = self.execute(BEGIN)
+        {
             batch.refused(ops);
             return Err(self.failed(&error));
         }
