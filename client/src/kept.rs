@@ -2,7 +2,7 @@
 //!
 //! [`Kept`] is the whole, [`Change`] a step; [`Kept::apply`] makes the one of the other.
 
-use crate::outgoing::{Outgoing, OutgoingFile};
+use crate::outgoing::{Outgoing, OutgoingFile, Target};
 use std::collections::BTreeMap;
 
 /// Everything that a client keeps between connections, and between one run of a program and the next.
@@ -75,6 +75,17 @@ impl Parcel {
         match self {
             Parcel::Message(message) => message.nonce,
             Parcel::File(file) => file.nonce,
+        }
+    }
+
+    /// Makes the current chat this one, so that it goes there however often it is sent.
+    pub(crate) fn name_chat(&mut self, chat: u64) {
+        let target = match self {
+            Parcel::Message(message) => &mut message.target,
+            Parcel::File(file) => &mut file.target,
+        };
+        if *target == Target::Current {
+            *target = Target::Chat(chat);
         }
     }
 

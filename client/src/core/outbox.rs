@@ -100,6 +100,11 @@ impl Outbox {
         }
     }
 
+    /// Gives those that name no chat this one, before any goes out: each time that one goes, it goes there.
+    pub(crate) fn name_chats(&mut self, chat: u64) {
+        self.entries.iter_mut().for_each(|entry| entry.parcel.name_chat(chat));
+    }
+
     /// All of them, in order.
     pub(crate) fn parcels(&self) -> impl Iterator<Item = &Parcel> {
         self.entries.iter().map(|entry| &entry.parcel)

@@ -246,6 +246,9 @@ impl Steady {
     /// is answered, over any number of connections, and stored once. What comes of it is what [`Sending`]
     /// becomes, and [`News::Answered`]. It waits for room while too much is unsent.
     ///
+    /// [`crate::Target::Current`] is the chat that is current now, wherever the client is when it goes out; before
+    /// the first connection that is the home chat.
+    ///
     /// Messages go out in the order in which they were taken. (One that the server finds too fast is sent
     /// again; those that were under way behind it may be stored before it.)
     ///

@@ -30,7 +30,6 @@ use crate::error::{Anew, Error};
 use crate::kept::{Change, Identity, Kept, Parcel};
 use crate::limits::CHANGES;
 use crate::options::{Login, Options, Welcome};
-use crate::outgoing::Target;
 use crate::steady::{News, Pace, State};
 use places::Places;
 use std::time::Instant;
@@ -165,6 +164,8 @@ impl Journey {
                 return Greeted::Drop;
             }
         }
+        // They were sent before any room could be entered.
+        self.outbox.name_chats(welcome.home);
         self.phase = Phase::Online { since: now };
         self.news.push(News::State(State::Online(welcome.clone())));
         // All of a new guest's home chat is still to come.
@@ -221,21 +222,12 @@ impl Journey {
             Parcel::Message(message) => message.nonce = nonce,
             Parcel::File(file) => file.nonce = nonce,
         }
-        self.name_chat(&mut parcel);
+        if let Some(identity) = &self.identity {
+            parcel.name_chat(self.places.current().unwrap_or(identity.home));
+        }
         self.changes.push(Change::Unsent(parcel.clone()));
         self.outbox.push(parcel);
         Ok(nonce)
-    }
-
-    /// What is sent again names its chat, so nothing is sent to whichever is the current one.
-    fn name_chat(&self, parcel: &mut Parcel) {
-        let target = match parcel {
-            Parcel::Message(message) => &mut message.target,
-            Parcel::File(file) => &mut file.target,
-        };
-        if let (Target::Current, Some(identity)) = (&*target, &self.identity) {
-            *target = Target::Chat(self.places.current().unwrap_or(identity.home));
-        }
     }
 
     /// What is to go out now. A file goes alone until it is answered, unless it
@@ -244,12 +236,9 @@ impl Journey {
         if !matches!(self.phase, Phase::Online { .. }) || self.streaming.is_some() {
             return Next::Nothing;
         }
-        let mut next = self.outbox.next(now);
-        if let Next::Parcel(parcel) = &mut next {
-            self.name_chat(parcel);
-            if let Parcel::File(file) = parcel {
-                self.streaming = Some(file.nonce);
-            }
+        let next = self.outbox.next(now);
+        if let Next::Parcel(Parcel::File(file)) = &next {
+            self.streaming = Some(file.nonce);
         }
         next
     }

@@ -7,7 +7,7 @@ use crate::error::{End, Refusal};
 use crate::kept::Place;
 use crate::limits::{BACKOFF_FIRST, BACKOFF_MOST, STABLE_TIME};
 use crate::message::{Content, Message};
-use crate::outgoing::Outgoing;
+use crate::outgoing::{Outgoing, Target};
 use crate::request::Joined;
 use chatwire_codec::{Code, frame};
 use std::time::Duration;
@@ -222,6 +222,19 @@ fn what_is_not_confirmed_goes_again_with_its_nonce_and_its_chat() {
     let news = s.news();
     assert_eq!(seqs(&news), [(CHAT, 1)], "one's own message, where it stands");
     assert!(s.kept.unsent.iter().map(Parcel::nonce).eq([nonces[1]]));
+}
+
+#[test]
+fn what_was_sent_before_the_first_welcome_goes_home_on_every_connection() {
+    let mut s = Story::new(Options::default());
+    let nonce = s.send(text(Target::Current, "early"));
+    let mut s = s.online();
+    let home = Outgoing { nonce, ..Outgoing::text(Target::Chat(HOME), "early") };
+    assert_eq!(s.next_out(), Some(home.clone()));
+    s.joined(CHAT, "harbour", Some(0));
+    s.ended(End::Closed);
+    s.pause();
+    assert_eq!(s.online().next_out(), Some(home));
 }
 
 #[test]
