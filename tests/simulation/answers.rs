@@ -13,6 +13,7 @@ const ANSWER: u8 = 0x80;
 const INTERNAL: u16 = 500;
 const CONFLICT: u16 = 409;
 const NOT_FOUND: u16 = 404;
+const RATE_LIMITED: u16 = 429;
 /// Codes that no client of a run should see: it sends nothing that is malformed, and nobody is banned.
 const NEVER: [u16; 6] = [400, 401, 405, 415, 421, 460];
 
@@ -69,6 +70,7 @@ impl Watch {
             self.is_over = true;
             return Ok(());
         }
+        self.is_too_fast |= error.code == RATE_LIMITED;
         let req = u32::try_from(error.ref_).unwrap_or(0);
         if error.about == kind::UPLOAD
             && let Some(file) = self.transfers.fails(req)

@@ -198,8 +198,8 @@ impl Run {
         let truth = lock(&self.truth);
         for (n, device) in self.devices.iter().enumerate() {
             let Some(link) = device.link.as_ref().filter(|link| !link.is_stalled) else { continue };
-            // Who is too fast is not read from for a while.
-            if link.pipe.waiting_up() > 0 && settings.messages_per_sec > 0 {
+            // Who is too fast is not read from for a while, and what was read is looked at later.
+            if settings.messages_per_sec > 0 && (link.pipe.waiting_up() > 0 || link.watch.is_too_fast) {
                 continue;
             }
             let unsent = server.hub.unsent().into_iter().find(|(id, ..)| *id == link.conn);

@@ -74,6 +74,8 @@ pub(crate) struct Watch {
     pub(crate) was_stalled: bool,
     /// The client has said that it says nothing more.
     pub(crate) is_leaving: bool,
+    /// Its last message was refused as too fast, and the server looks at the next when it likes.
+    pub(crate) is_too_fast: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -117,6 +119,7 @@ impl Watch {
             is_over: false,
             was_stalled: false,
             is_leaving: false,
+            is_too_fast: false,
         }
     }
 
@@ -296,6 +299,7 @@ impl Watch {
             Some(Owed::Message(nonce, _)) if nonce == status.nonce => {}
             other => return Err(format!("{other:?} was to be answered")),
         }
+        self.is_too_fast = false;
         let said = truth.said(status.chat, status.seq).ok_or("nothing is stored there")?;
         if said.user != self.user || said.nonce != status.nonce || said.at != status.at {
             return Err(format!("{said:?} is stored there"));

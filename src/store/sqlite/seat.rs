@@ -153,9 +153,10 @@ impl Desk {
         self.leave();
     }
 
-    /// Gives the seat up, and the consumer with it.
+    /// Gives the seat up, and the consumer with it, and what nobody will carry out now.
     pub(super) fn leave(&self) {
-        // Whoever consumes may own the store, which must not be dropped under the lock.
+        // Whoever consumes may own the store, which must not be dropped under a lock; nor what ops hold.
+        let _lost = std::mem::take(&mut self.inbox.waiting().ops);
         let seat = self.sit().take();
         if let Some(seat) = seat {
             seat.writer.check_in();
