@@ -9,8 +9,6 @@ use crate::places::{Full, Place, Places};
 use crate::policy::source::{Exempt, Source};
 use crate::tls::Keys;
 use chatwire_codec::Code;
-#[cfg(target_os = "linux")]
-use socket2::SockRef;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,10 +28,6 @@ const COME_BACK: Duration = Duration::from_secs(5);
 const HANDSHAKES: usize = 1024;
 /// Encrypted bytes that wait for the socket: one record of TLS.
 const UNSENT_BYTES: usize = 16 * 1024;
-/// Bytes beside those under way that the system may have unsent for a connection. Left to itself it takes megabytes for a
-/// client that reads nothing, of memory that all connections share, and of work for nobody.
-#[cfg(target_os = "linux")]
-const UNSENT_IN_SYSTEM: u32 = 64 * 1024;
 /// How long the acceptor rests when the system gives it no connection, as when descriptors have run out.
 const REST: Duration = Duration::from_millis(100);
 
@@ -149,14 +143,6 @@ struct Arrival {
 impl Arrival {
     /// Goes on in a task of just the size that a connection takes.
     fn serve(self, place: Place) {
-        // Frames are small and written together: waiting for more would only delay them.
-        if let Err(e) = self.stream.set_nodelay(true) {
-            log::debug!("{}: {e}", self.peer);
-        }
-        #[cfg(target_os = "linux")]
-        if let Err(e) = SockRef::from(&self.stream).set_tcp_notsent_lowat(UNSENT_IN_SYSTEM) {
-            log::debug!("{}: {e}", self.peer);
-        }
         let tasks = self.entrance.tasks.clone();
         if self.keys.is_some() {
             return drop(tasks.spawn(secure(self, place)));

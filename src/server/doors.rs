@@ -5,6 +5,7 @@ use super::Error;
 use crate::config::Config;
 use crate::listener::Door;
 use crate::tls::Keys;
+use socket2::SockRef;
 use std::io::{self, Write};
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,10 @@ use tokio::net::{TcpListener, TcpSocket};
 /// Connections that the system keeps until they are accepted. Of those that find no room each tries again a
 /// second later, so it is as long as systems allow: all clients of a server come back at once when it restarts.
 const BACKLOG: u32 = 4096;
+/// Bytes beside those under way that the system may have unsent for a connection. Left to itself it takes megabytes for a
+/// client that reads nothing, of memory that all connections share, and of work for nobody.
+#[cfg(target_os = "linux")]
+const UNSENT_IN_SYSTEM: u32 = 64 * 1024;
 /// The name that a socket for TLS is handed over by; every other name is for plain TCP.
 const TLS: &str = "tls";
 
@@ -56,6 +61,7 @@ fn kind(handed: Vec<std::net::TcpListener>, address: Option<SocketAddr>) -> Resu
     }
     let adopt = |socket: std::net::TcpListener| {
         socket.set_nonblocking(true)?;
+        tune(&SockRef::from(&socket))?;
         TcpListener::from_std(socket)
     };
     let adopted = handed.into_iter().enumerate();
@@ -66,8 +72,18 @@ fn kind(handed: Vec<std::net::TcpListener>, address: Option<SocketAddr>) -> Resu
 fn listen(address: SocketAddr) -> io::Result<TcpListener> {
     let socket = if address.is_ipv4() { TcpSocket::new_v4()? } else { TcpSocket::new_v6()? };
     socket.set_reuseaddr(true)?;
+    tune(&SockRef::from(&socket))?;
     socket.bind(address)?;
     socket.listen(BACKLOG)
+}
+
+/// What a door has, each connection that comes in by it has too.
+fn tune(door: &SockRef<'_>) -> io::Result<()> {
+    // Frames are small and written together: waiting for more would only delay them.
+    door.set_tcp_nodelay(true)?;
+    #[cfg(target_os = "linux")]
+    door.set_tcp_notsent_lowat(UNSENT_IN_SYSTEM)?;
+    Ok(())
 }
 
 /// Says on stdout that clients may come, and where: a line a door.
@@ -78,4 +94,33 @@ pub(super) fn announce(doors: &[Door]) -> io::Result<()> {
         writeln!(stdout, "listening {kind} {}", door.listener.local_addr()?)?;
     }
     stdout.flush()
+}
+
+#[cfg(test)]
+#[allow(clippy::expect_used, reason = "a test may fail loudly")]
+mod tests {
+    use super::*;
+
+    /// Has a client come in by this door, and says what its connection is like: not delayed, and how much may be unsent.
+    async fn accepted(doors: Vec<TcpListener>) -> (bool, Option<u32>) {
+        let door = doors.first().expect("a door");
+        let _client =
+            std::net::TcpStream::connect(door.local_addr().expect("an address")).expect("a connection");
+        let (stream, _) = door.accept().await.expect("a connection");
+        let stream = SockRef::from(&stream);
+        #[cfg(target_os = "linux")]
+        let unsent = stream.tcp_notsent_lowat().ok();
+        #[cfg(not(target_os = "linux"))]
+        let unsent = None;
+        (stream.tcp_nodelay().expect("an answer"), unsent)
+    }
+
+    #[tokio::test]
+    async fn connections_are_quick_and_hold_little_in_the_system_whoever_opened_their_door() {
+        let expected = (true, cfg!(target_os = "linux").then_some(64 * 1024));
+        let own = kind(Vec::new(), Some(([127, 0, 0, 1], 0).into())).expect("opened");
+        assert_eq!(accepted(own).await, expected);
+        let handed = std::net::TcpListener::bind("127.0.0.1:0").expect("bound");
+        assert_eq!(accepted(kind(vec![handed], None).expect("adopted")).await, expected);
+    }
 }
