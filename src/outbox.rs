@@ -36,8 +36,8 @@ pub const FEED_BELOW: usize = 64 * 1024;
 const COPY_UP_TO: usize = 2 * 1024;
 /// A piece that others are copied behind grows no further than this.
 const TAIL_BYTES: usize = 16 * 1024;
-/// A piece that is to be sent only soon has room for so much from the beginning: events come in bursts.
-const BURST_BYTES: usize = 1024;
+/// A piece has room for so much from the beginning: what is small seldom comes alone.
+const ROOM_BYTES: usize = 512;
 
 /// What a connection's task takes out.
 #[derive(Debug, Default)]
@@ -303,8 +303,7 @@ impl Inner {
             return;
         }
         if !matches!(self.queue.back_mut(), Some(Segment::Owned(tail)) if tail.len() < TAIL_BYTES) {
-            let room = if self.is_soon { BURST_BYTES } else { 0 };
-            self.queue.push_back(Segment::Owned(Vec::with_capacity(room)));
+            self.queue.push_back(Segment::Owned(Vec::with_capacity(ROOM_BYTES)));
         }
         let Some(Segment::Owned(tail)) = self.queue.back_mut() else { return };
         let before = tail.len();

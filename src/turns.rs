@@ -156,10 +156,17 @@ mod tests {
         assert!(poll(first.as_mut()).is_ready());
     }
 
+    /// One turn at a time, since little is done, and the line that they wait for.
+    fn slow() -> (Arc<Line>, Arc<Turns>) {
+        let line = Arc::new(Line::default());
+        let turns = Arc::new(Turns::new(clock::instant(), line.clone()));
+        turns.note_little(clock::instant());
+        (line, turns)
+    }
+
     #[tokio::test]
     async fn while_little_things_are_done_there_is_one_turn_at_a_time_and_a_pause_behind_it() {
-        let turns = Arc::new(Turns::new(clock::instant(), Arc::default()));
-        turns.note_little(clock::instant());
+        let (_, turns) = slow();
         let mut turn = turns.clone().take().await;
         let mut next = pin!(turns.clone().take());
         assert!(poll(next.as_mut()).is_pending());
@@ -173,9 +180,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn a_turn_lasts_until_all_of_a_crowd_have_what_was_said_in_it() {
-        let line = Arc::new(Line::default());
-        let turns = Arc::new(Turns::new(clock::instant(), line.clone()));
-        turns.note_little(clock::instant());
+        let (line, turns) = slow();
         let turn = turns.clone().take().await;
         let crowd = line.crowd();
         drop(turn);
@@ -189,9 +194,7 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn crowds_that_never_end_do_not_keep_others_from_their_turns() {
-        let line = Arc::new(Line::default());
-        let turns = Arc::new(Turns::new(clock::instant(), line.clone()));
-        turns.note_little(clock::instant());
+        let (line, turns) = slow();
         let turn = turns.clone().take().await;
         let _crowd = line.crowd();
         drop(turn);

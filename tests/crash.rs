@@ -233,11 +233,7 @@ fn the_first_messages_of_new_data_survive_a_loss_of_power() {
     let place = peer.say(To { chat: 1, ..To::default() }, "hi");
     peer.body_to(To { nonce: 7, ..To::default() }, kind::FILE, b"a file");
     let file = peer.expect_status(7);
-    server.kill();
-    disk.reads_log();
-    disk.lose_all_that_is_not_synced();
-    disk.goes_on();
-    server.start_again();
+    disk.lose_power_under(&mut server);
     let mut peer = peer.again(&server);
     assert_eq!(peer.history(History { chat: 1, ..History::default() }).1[0].from.at, place.at);
     let (_, page) = peer.history(History { chat: file.chat, ..History::default() });
@@ -277,11 +273,7 @@ fn what_received_has_confirmed_survives_a_loss_of_power() {
             end += CHUNK;
         }
         let safe = received(&mut peer, 2, at);
-        server.kill();
-        disk.reads_log();
-        disk.lose_all_that_is_not_synced();
-        disk.goes_on();
-        server.start_again();
+        disk.lose_power_under(&mut server);
         let mut peer = peer.again(&server);
         assert!(begin(&mut peer, upload(3, kind::FILE, &file)) >= safe);
     }

@@ -47,11 +47,7 @@ fn a_commit_that_cannot_be_synced_ends_the_server_and_what_is_told_later_is_true
     peer.say(to(2), "in doubt");
     peer.say(to(3), "behind");
     assert_eq!(texts(&mut peer), ["before", "in doubt", "behind"]);
-    server.kill();
-    disk.reads_log();
-    disk.lose_all_that_is_not_synced();
-    disk.goes_on();
-    server.start_again();
+    disk.lose_power_under(&mut server);
     assert_eq!(texts(&mut peer.again(&server)), ["before", "in doubt", "behind"]);
 }
 
@@ -247,11 +243,7 @@ fn nothing_is_confirmed_whose_name_another_ones_failed_sync_may_have_lost() {
     bo.expect_error(Code::Internal, 1, kind::FILE);
     bo.body_to(to(1), kind::FILE, &whole);
     bo.expect_status(1);
-    server.kill();
-    disk.reads_log();
-    disk.lose_all_that_is_not_synced();
-    disk.goes_on();
-    server.start_again();
+    disk.lose_power_under(&mut server);
     check_folder(server.data(), true);
     let mut bo = bo.again(&server);
     assert!(begin(&mut bo, upload(4, kind::FILE, &of_bo)) >= safe);

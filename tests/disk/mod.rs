@@ -201,9 +201,13 @@ impl Disk {
         self.model().lose_power(random)
     }
 
-    /// As [`Disk::lose_power`], if nothing is left that was not synced.
-    pub fn lose_all_that_is_not_synced(&mut self) {
+    /// The server loses its power, and begins again with what was synced and nothing else.
+    pub fn lose_power_under(&mut self, server: &mut Server) {
+        server.kill();
+        self.reads_log();
         self.model().lose_all_that_is_not_synced();
+        self.goes_on();
+        server.start_again();
     }
 
     fn model(&mut self) -> &mut Model {
