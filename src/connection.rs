@@ -133,6 +133,8 @@ struct Connection<S> {
     timer: Pin<Box<Sleep>>,
     /// The store has something that it must be told to carry out.
     has_brought: bool,
+    /// The session has answered something by itself.
+    has_answered: bool,
     is_finishing: bool,
     /// The socket has failed: there is nobody to send anything to.
     is_dead: bool,
@@ -176,6 +178,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             page: None,
             timer: Box::pin(tokio::time::sleep_until(accepted.into())),
             has_brought: false,
+            has_answered: false,
             is_finishing: false,
             is_dead: false,
         }
@@ -218,8 +221,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         }
     }
 
-    /// Whether more of what the client has sent may be read. Asked for each read and not for each frame: it takes a lock
-    /// that others have in their hands too.
+    /// Whether more of what the client has sent may be read. Asked for each read, and not for each frame but those that were
+    /// answered at once: it takes a lock that others have in their hands too.
     fn may_read(&self) -> bool {
         self.may_look() && !self.member.link.outbox.is_full()
     }
@@ -232,6 +235,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             && self.uploads.as_ref().is_none_or(|uploads| uploads.has_room())
             && self.pace.has_left()
             && self.output.has_room()
+    }
+
+    /// Whether what the last frame was answered with was too much.
+    fn is_full_of_answers(&mut self) -> bool {
+        std::mem::take(&mut self.has_answered) && self.member.link.outbox.is_full()
     }
 
     /// Whether the client leaves too much of what it was sent where it is.
@@ -255,7 +263,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn perform(&mut self, effect: Effect) {
         match effect {
-            Effect::Send(frames) => self.member.link.outbox.answer(|out| out.extend_from_slice(&frames)),
+            Effect::Send(frames) => {
+                self.member.link.outbox.answer(|out| out.extend_from_slice(&frames));
+                self.has_answered = true;
+            }
             Effect::Urgent(frames) => self.output.urgent(&frames, false),
             Effect::Ping(frames) => self.output.urgent(&frames, true),
             // Set once: a session says HELLO once.
@@ -279,8 +290,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                     fetches.cancel(transfer);
                 }
                 self.output.drop_chunks(transfer);
-                self.member.link.outbox.answer(|out| out.extend_from_slice(&answer));
-                self.member.link.outbox.notify(Notice::Answered);
+                let outbox = &self.member.link.outbox;
+                outbox.answer_and_notify([Notice::Answered], |out| out.extend_from_slice(&answer));
             }
             Effect::BeginUpload(wish) => self.begin_upload(wish),
             Effect::FinishUpload(ticket) => self.finish_upload(ticket),

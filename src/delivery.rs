@@ -36,7 +36,36 @@ pub struct FilePart {
     pub end: u64,
 }
 
+/// How much something is to send and to keep.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Size {
+    /// Bytes to be sent.
+    pub bytes: usize,
+    /// Bytes of memory that it takes from nobody but its connection. What is shared is counted where it was made, and what
+    /// is still in its file takes none.
+    pub memory: usize,
+}
+
+impl std::ops::Add for Size {
+    type Output = Size;
+
+    fn add(self, other: Size) -> Size {
+        Size { bytes: self.bytes + other.bytes, memory: self.memory + other.memory }
+    }
+}
+
 impl Segment {
+    /// How much there is of it.
+    #[must_use]
+    pub fn size(&self) -> Size {
+        let memory = match self {
+            Segment::Owned(bytes) => bytes.capacity(),
+            Segment::Shared(_) => 0,
+            Segment::File(part) => size_of::<FilePart>() + part.head.capacity() + part.instead.capacity(),
+        };
+        Size { bytes: self.len(), memory }
+    }
+
     /// Bytes to be sent.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -14,7 +14,7 @@ mod line;
 mod queue;
 mod soon;
 
-use crate::delivery::Segment;
+use crate::delivery::{Segment, Size};
 use crate::session::Notice;
 use behind::Behind;
 pub use budget::{BYTES_IN_ALL, Budget, Held, SMALL_PAGE_BYTES};
@@ -61,7 +61,7 @@ struct Inner {
     queue: Queue,
     /// Bytes pushed and not yet written to the socket.
     unsent: usize,
-    /// How many of them are nobody else's, and in memory.
+    /// Bytes of memory that pieces take that are nobody else's, here and with the task.
     own: usize,
     /// Nothing is taken any more: the last frame is in.
     is_sealed: bool,
@@ -209,20 +209,19 @@ impl Outbox {
         inner.unsent
     }
 
-    /// Notes that `n` bytes have left, and tells how many are unsent.
-    pub fn sent(&self, n: usize) -> usize {
+    /// Notes that `n` bytes have left, and with them pieces that took `freed` bytes of memory.
+    pub fn sent(&self, n: usize, freed: usize) {
         let mut inner = self.lock();
         inner.unsent = inner.unsent.saturating_sub(n);
-        // In which order they leave is not known here; what is left is all that matters.
-        let unsent = inner.unsent;
-        inner.count(&self.budget, unsent);
-        unsent
+        inner.free(&self.budget, freed);
     }
 
-    /// Notes that of what the task has taken `before` bytes have become `after`.
-    pub fn exchanged(&self, before: usize, after: usize) {
+    /// Notes that the task has put something else in the place of what it has taken.
+    pub fn exchanged(&self, before: Size, after: Size) {
         let mut inner = self.lock();
-        inner.unsent = (inner.unsent + after).saturating_sub(before);
+        inner.unsent = (inner.unsent + after.bytes).saturating_sub(before.bytes);
+        inner.hold(&self.budget, after.memory);
+        inner.free(&self.budget, before.memory);
     }
 
     /// Bytes that wait, those that the task has taken and not yet sent included.
@@ -234,7 +233,8 @@ impl Outbox {
     /// Drops what waits and takes nothing more: the connection is over.
     pub fn close(&self) {
         let mut inner = self.lock();
-        inner.count(&self.budget, 0);
+        let own = inner.own;
+        inner.free(&self.budget, own);
         *inner = Inner { is_sealed: true, ..Inner::default() };
     }
 
@@ -306,15 +306,15 @@ impl Inner {
             self.queue.push_back(Segment::Owned(Vec::with_capacity(ROOM_BYTES)));
         }
         let Some(Segment::Owned(tail)) = self.queue.back_mut() else { return };
-        let before = tail.len();
+        let (len, room) = (tail.len(), if tail.is_empty() { 0 } else { tail.capacity() });
         write(tail);
-        let n = tail.len() - before;
+        let (more, grown) = (tail.len() - len, tail.capacity() - room);
         if tail.is_empty() {
             self.queue.pop_back();
+            return;
         }
-        self.unsent += n;
-        self.own += n;
-        budget.add(n);
+        self.unsent += more;
+        self.hold(budget, grown);
     }
 
     fn copy(&mut self, budget: &Budget, bytes: &[u8]) {
@@ -325,22 +325,22 @@ impl Inner {
         if self.is_sealed || segment.is_empty() {
             return;
         }
-        // What is shared is counted where it was made, and what is still in its file is no memory.
-        if let Segment::Owned(bytes) = &segment {
-            self.own += bytes.len();
-            budget.add(bytes.len());
-        }
-        self.unsent += segment.len();
+        let Size { bytes, memory } = segment.size();
+        self.hold(budget, memory);
+        self.unsent += bytes;
         self.queue.push_back(segment);
     }
 
-    /// Counts at most `unsent` bytes in the budget.
-    fn count(&mut self, budget: &Budget, unsent: usize) {
-        let own = self.own.min(unsent);
-        if own < self.own {
-            budget.remove(self.own - own);
-            self.own = own;
-        }
+    fn hold(&mut self, budget: &Budget, bytes: usize) {
+        self.own += bytes;
+        budget.add(bytes);
+    }
+
+    fn free(&mut self, budget: &Budget, bytes: usize) {
+        // What is closed has nothing more to free.
+        let freed = bytes.min(self.own);
+        self.own -= freed;
+        budget.remove(freed);
     }
 }
 
@@ -375,6 +375,7 @@ mod tests {
         let mut queue = Queue::default();
         let unsent = outbox.take_into(&mut queue);
         let mut bytes = Vec::new();
+        let memory = queue.iter().map(|segment| segment.size().memory).sum();
         for segment in queue.iter() {
             match segment {
                 Segment::Owned(own) => bytes.extend_from_slice(own),
@@ -382,7 +383,8 @@ mod tests {
                 Segment::File(_) => {}
             }
         }
-        assert_eq!(outbox.sent(unsent), 0);
+        outbox.sent(unsent, memory);
+        assert_eq!(outbox.unsent(), 0);
         bytes
     }
 
@@ -407,7 +409,7 @@ mod tests {
         assert!(outbox.live(&half) && outbox.live(&half));
         assert!(!outbox.live(&Bytes::from_static(b"x")));
         outbox.answer(|out| out.push(b'x'));
-        assert_eq!((outbox.unsent(), counted(&outbox)), (LIVE_BYTES + 1, 1));
+        assert_eq!((outbox.unsent(), counted(&outbox)), (LIVE_BYTES + 1, ROOM_BYTES));
         drain(&outbox);
         assert!(outbox.live(&half));
     }
@@ -432,7 +434,8 @@ mod tests {
         let media = crate::id::MediaId([0; 32]);
         let part = FilePart { media, head: Vec::new(), instead: Vec::new(), offset: 0, end: 1 << 20 };
         outbox.segments([Segment::File(Box::new(part))]);
-        assert_eq!(counted(&outbox), 5300, "a file is no memory");
+        let memory = 5000 + ROOM_BYTES + size_of::<FilePart>();
+        assert_eq!(counted(&outbox), memory, "what is in a file takes none");
         outbox.close();
         assert_eq!((outbox.unsent(), counted(&outbox)), (0, 5000), "it is somebody else's too");
         drop(run);

@@ -40,13 +40,15 @@ mod truth;
 #[path = "simulation/watch.rs"]
 mod watch;
 
+use chatwire::outbox::{BYTES_IN_ALL, Held};
 use chatwire_codec::Payload;
-use chatwire_codec::frame::{Hello, Sync, Text, To};
+use chatwire_codec::frame::{Hello, Sync, Text, To, kind};
 use disk::Disk;
 use pipe::Pipe;
 use plan::Plan;
 use run::Run;
-use server::{Server, Settings};
+use server::{Server, Settings, Task};
+use std::future::Future;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
@@ -170,16 +172,96 @@ fn hello_and_sync(text: &str) -> Vec<u8> {
     out
 }
 
+/// A server with nobody there, and what it stands on.
+fn alone() -> (Disk, Server) {
+    let disk = Disk::new();
+    let truth = Arc::new(Mutex::new(server::registered(disk.path())));
+    let server = Server::start(&disk, &truth, Settings { in_flight: 100, messages_per_sec: 0 });
+    (disk, server)
+}
+
+/// All goes on until nothing does any more.
+async fn rest(server: &Server, task: &mut Task) {
+    for _ in 0..100 {
+        if server.store.is_due() {
+            server.store.turn();
+        }
+        assert!(!task.is_woken() || !task.poll());
+        tokio::task::yield_now().await;
+    }
+}
+
+fn block_on(story: impl Future<Output = ()>) {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
+    runtime.unwrap().block_on(story);
+}
+
+#[test]
+fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
+    /// What nobody knows, which is answered with ERROR.
+    const UNKNOWN: [u8; 5] = [0x7F, 0, 0, 0, 0];
+    /// Bytes of an ERROR.
+    const ANSWER: usize = 200;
+    const ROOM: usize = 1024;
+    block_on(async {
+        let (_disk, mut server) = alone();
+        let pipe = Pipe::new(ROOM);
+        let mut task = server.accept(&pipe);
+        pipe.send(&hello_and_sync("hi"));
+        rest(&server, &mut task).await;
+        assert!(!pipe.take(usize::MAX).is_empty());
+        let mut held = Held::new(server.hub.budget());
+        held.set(BYTES_IN_ALL);
+        pipe.send(&UNKNOWN.repeat(500));
+        rest(&server, &mut task).await;
+        let unsent: usize = server.hub.unsent().into_iter().map(|(_, bytes, _)| bytes).sum();
+        assert!(pipe.waiting_down() == ROOM && (1..ANSWER).contains(&unsent), "{unsent} bytes");
+        drop(held);
+        let mut answers = 0;
+        while pipe.waiting_down() > 0 {
+            answers +=
+                pipe.take(usize::MAX).windows(5).filter(|at| at[0] == 0x13 && at[1..4] == [0; 3]).count();
+            rest(&server, &mut task).await;
+        }
+        assert!(answers >= 490, "{answers} answers, some of them in two pieces");
+    });
+}
+
+#[test]
+fn what_is_read_of_a_file_for_who_does_not_take_it_counts_as_memory() {
+    const SIZE: usize = 50_000;
+    block_on(async {
+        let (_disk, mut server) = alone();
+        let pipe = Pipe::new(1024);
+        let mut task = server.accept(&pipe);
+        let mut out = Vec::new();
+        Hello { version: 1, timezone: "UTC", inline_limit: 1 << 20, ..Hello::default() }
+            .encode(&mut out)
+            .unwrap();
+        To { nonce: 1, chat: 1, ..To::default() }.encode(&mut out).unwrap();
+        out.extend(chatwire_codec::header(kind::FILE, u32::try_from(SIZE).unwrap()));
+        out.resize(out.len() + SIZE, 7);
+        Sync { req: 1, chat: 1, after: 0 }.encode(&mut out).unwrap();
+        pipe.send(&out);
+        while pipe.waiting_up() > 0 || pipe.waiting_down() < 1024 {
+            rest(&server, &mut task).await;
+        }
+        let used = server.hub.budget().used();
+        assert!(used >= SIZE, "{used} bytes");
+        while pipe.waiting_down() > 0 {
+            pipe.take(usize::MAX);
+            rest(&server, &mut task).await;
+        }
+        assert_eq!(server.hub.budget().used(), 0);
+    });
+}
+
 #[test]
 fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
     const TEXT: &str = "said before";
     let has_text = |bytes: &[u8]| bytes.windows(TEXT.len()).any(|part| part == TEXT.as_bytes());
-    let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build();
-    runtime.unwrap().block_on(async {
-        let disk = Disk::new();
-        let truth = Arc::new(Mutex::new(server::registered(disk.path())));
-        let settings = Settings { in_flight: 100, messages_per_sec: 0 };
-        let mut server = Server::start(&disk, &truth, settings);
+    block_on(async {
+        let (_disk, mut server) = alone();
         let mut on_their_way = Vec::new();
         while let Ok(page) = tokio::time::timeout(Duration::ZERO, server.turns.page()).await {
             on_their_way.push(page);
@@ -189,13 +271,7 @@ fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
         pipe.send(&hello_and_sync(TEXT));
         let mut heard = Vec::new();
         for is_held in [true, false] {
-            for _ in 0..100 {
-                if server.store.is_due() {
-                    server.store.turn();
-                }
-                assert!(!task.is_woken() || !task.poll());
-                tokio::task::yield_now().await;
-            }
+            rest(&server, &mut task).await;
             heard.extend(pipe.take(usize::MAX));
             assert_eq!((heard.is_empty(), has_text(&heard)), (false, !is_held), "{heard:?}");
             on_their_way.clear();

@@ -166,7 +166,8 @@ fn text() -> Content {
 /// What a connection's task does with what waits, without the writing. Tells how many bytes it was.
 pub(crate) fn drain(outbox: &Outbox, taken: &mut Queue) -> usize {
     let unsent = outbox.take_into(taken);
+    let memory = taken.iter().map(|segment| segment.size().memory).sum();
     *taken = Queue::default();
-    outbox.sent(unsent);
+    outbox.sent(unsent, memory);
     unsent
 }

@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let mut left = bytes;
         let mut ended = false;
         self.input.is_hungry = false;
-        while self.may_look() {
+        while self.may_look() && !self.is_full_of_answers() {
             match self.decoder.next(&mut left) {
                 Ok(Some(Event::BodyChunk(chunk))) => {
                     if let Some(body) = &mut self.body {

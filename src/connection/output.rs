@@ -4,7 +4,7 @@
 //! outbox; chunks of fetches only when nothing else does.
 
 use super::{Connection, Member, Shared};
-use crate::delivery::Segment;
+use crate::delivery::{Segment, Size};
 use crate::hub::Link;
 use crate::outbox::{Budget, Held, Outbox, Queue};
 use std::collections::VecDeque;
@@ -21,8 +21,9 @@ use tokio::task::JoinHandle;
 
 /// Segments that one system call takes.
 const SLICES: usize = 32;
-/// Bytes of an inline body that are read ahead.
-const FILE_PIECE: u64 = 64 * 1024;
+/// Bytes of an inline body that are read ahead, where memory is not short, and where it is.
+const FILE_PIECE: usize = 64 * 1024;
+const SMALL_FILE_PIECE: usize = 4 * 1024;
 /// With so many unsent bytes of PONGs a connection is not read from.
 const URGENT_BYTES: usize = 4 * 1024;
 /// Bytes of a CHUNK frame before the bytes of media.
@@ -133,21 +134,24 @@ impl Output {
         self.chunks.as_ref().is_some_and(|chunks| chunks.sent > 0)
     }
 
-    /// Notes that `n` bytes of `main` were sent.
-    fn main_sent(&mut self, n: usize) {
+    /// Notes that `n` bytes of `main` were sent, and tells how much memory that has freed.
+    fn main_sent(&mut self, n: usize) -> usize {
+        let mut freed = 0;
         self.has_begun = true;
         self.main_sent += n;
         while let Some(front) = self.main.front() {
-            let len = front.len();
-            if self.main_sent < len || matches!(front, Segment::File(_)) {
-                return;
+            let Size { bytes, memory } = front.size();
+            if self.main_sent < bytes || matches!(front, Segment::File(_)) {
+                break;
             }
-            self.main_sent -= len;
+            self.main_sent -= bytes;
+            freed += memory;
             self.main.pop_front();
             if !matches!(self.main.front(), Some(Segment::File(part)) if part.offset > 0) {
                 self.file = None;
             }
         }
+        freed
     }
 
     fn slices(&self) -> ([IoSlice<'_>; SLICES], usize) {
@@ -172,13 +176,15 @@ impl Output {
     /// Puts the next piece of an inline body before what is left of it. A message of which nothing is sent yet, and
     /// whose file cannot be read, goes by reference.
     fn poll_file(&mut self, cx: &mut Context<'_>, shared: &Shared, outbox: &Outbox) -> Poll<io::Result<()>> {
+        let before = self.main.front().map(Segment::size).unwrap_or_default();
         let Some(Segment::File(part)) = self.main.front_mut() else {
             return Poll::Ready(Ok(()));
         };
         let file = match self.file.take() {
             Some(OpenFile::Reading(job)) => job,
             idle => {
-                let (at, n) = (part.offset, (part.end - part.offset).min(FILE_PIECE));
+                let most = outbox.budget().share().clamp(SMALL_FILE_PIECE, FILE_PIECE);
+                let (at, n) = (part.offset, (part.end - part.offset).min(most as u64));
                 let (path, head) = (shared.media.path(&part.media), part.head.clone());
                 shared.jobs.begin(move || match idle {
                     Some(OpenFile::Idle(file)) => read_behind(head, file, at, n),
@@ -196,9 +202,8 @@ impl Output {
             Ok(Err(e)) if part.offset == 0 => {
                 log::debug!("media {}: goes by reference, since its file cannot be read: {e}", part.media);
                 let instead = Segment::Owned(std::mem::take(&mut part.instead));
-                if let Some(message) = self.main.pop_front() {
-                    outbox.exchanged(message.len(), instead.len());
-                }
+                outbox.exchanged(before, instead.size());
+                self.main.pop_front();
                 self.main.push_front(instead);
                 return Poll::Ready(Ok(()));
             }
@@ -207,10 +212,15 @@ impl Output {
         };
         part.offset += (piece.len() - part.head.len()) as u64;
         (part.head, part.instead) = (Vec::new(), Vec::new());
+        let mut rest = Size::default();
         if part.offset == part.end {
             self.main.pop_front();
+        } else {
+            rest = self.main.front().map(Segment::size).unwrap_or_default();
         }
-        self.main.push_front(Segment::Owned(piece));
+        let piece = Segment::Owned(piece);
+        outbox.exchanged(before, piece.size() + rest);
+        self.main.push_front(piece);
         self.file = Some(OpenFile::Idle(file));
         Poll::Ready(Ok(()))
     }
@@ -316,8 +326,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let (slices, n) = self.output.slices();
         let written = Pin::new(&mut self.stream).poll_write_vectored(cx, &slices[..n]);
         let n = std::task::ready!(written)?;
-        self.output.main_sent(n);
-        self.member.link.outbox.sent(n);
+        let freed = self.output.main_sent(n);
+        self.member.link.outbox.sent(n, freed);
         written_some(n)
     }
 

@@ -62,7 +62,7 @@ impl Budget {
             }
         }
         let mut held = Held::new(self);
-        held.set(bytes.len());
+        held.set(bytes.capacity());
         Bytes::from_owner(Counted { bytes, _held: held })
     }
 }
@@ -125,7 +125,7 @@ mod tests {
         for outbox in &outboxes {
             assert_eq!(budget.used(), 5000);
             let _ = outbox.take_into(&mut Queue::default());
-            outbox.sent(4000);
+            outbox.sent(4000, 0);
         }
         assert_eq!(budget.used(), 0);
     }

@@ -133,7 +133,7 @@ mod tests {
         let mut queue = Queue::default();
         assert_eq!(outbox.take_into(&mut queue), EVENTS_BELOW + 2);
         outbox.event(seen(1), &event(5));
-        outbox.sent(EVENTS_BELOW);
+        outbox.sent(EVENTS_BELOW, 0);
         queue = Queue::default();
         // One that comes now does not overtake the one that waits.
         outbox.event(seen(2), &event(6));
