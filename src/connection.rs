@@ -28,7 +28,7 @@ use crate::quota::Quota;
 use crate::session::{Effect, Notice, Rules, Session};
 use crate::store::media::{Hold, MediaStore};
 use crate::store::{Message, Op, Store};
-use crate::turns::Turns;
+use crate::turns::{Turn, Turns};
 use crate::uploads;
 use crate::warden::Warden;
 use body::{Body, Room};
@@ -48,7 +48,6 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::sync::OwnedSemaphorePermit;
 use tokio::task::JoinHandle;
 use tokio::time::Sleep;
 use turn::Pace;
@@ -151,7 +150,7 @@ struct Page {
     at: Seq,
     segments: Vec<Segment>,
     /// Until it is in the outbox, and counted there.
-    _on_its_way: Option<OwnedSemaphorePermit>,
+    _on_its_way: Option<Turn>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
@@ -462,12 +461,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 async fn next_page(shared: Arc<Shared>, link: Arc<Link>, due: Due) -> Option<Page> {
     for pause in PAGE_PAUSES {
         let (own, link) = (shared.clone(), link.clone());
-        let permit = shared.turns.page().await;
+        let turn = shared.turns.clone().page().await;
         let read = shared.jobs.begin(move || page(&own, &link, due)).await;
         if let Ok(Some(page)) = read {
-            return Some(Page { _on_its_way: permit, ..page });
+            return Some(Page { _on_its_way: Some(turn), ..page });
         }
-        drop(permit);
+        drop(turn);
         tokio::time::sleep(pause).await;
     }
     None

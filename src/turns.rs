@@ -6,7 +6,7 @@
 //! crowds have heard of it too, and behind each a pause, longer than the turn was: so most of what those others send
 //! finds nobody in its way.
 //!
-//! Whoever is behind gets pages from the store; those have turns of their own, a few at a time.
+//! Whoever is behind gets pages from the store, which take turns of their own, with the same pauses.
 
 use crate::clock;
 use crate::hub::Line;
@@ -38,13 +38,13 @@ const LONGEST_LINE: Duration = Duration::from_millis(100);
 const NEVER: u64 = u64::MAX;
 
 /// Pages on their way to connections that are behind. More would hold each other up, and everybody else.
-const PAGES: usize = 4;
+const PAGES: u32 = 4;
 
 /// See the module.
 #[derive(Debug)]
 pub struct Turns {
     free: Arc<Semaphore>,
-    pages: Arc<Semaphore>,
+    free_pages: Arc<Semaphore>,
     line: Arc<Line>,
     start: Instant,
     /// When something little was done last, in nanoseconds since the start.
@@ -57,6 +57,8 @@ pub struct Turn {
     turns: Arc<Turns>,
     permit: Option<OwnedSemaphorePermit>,
     began: Instant,
+    /// Others are told something in it.
+    is_heard: bool,
 }
 
 impl Turns {
@@ -64,8 +66,8 @@ impl Turns {
     #[must_use]
     pub fn new(now: Instant, line: Arc<Line>) -> Self {
         let free = Arc::new(Semaphore::new(AT_ONCE as usize));
-        let pages = Arc::new(Semaphore::new(PAGES));
-        Turns { free, pages, line, start: now, little_at: AtomicU64::new(NEVER) }
+        let free_pages = Arc::new(Semaphore::new(PAGES as usize));
+        Turns { free, free_pages, line, start: now, little_at: AtomicU64::new(NEVER) }
     }
 
     /// Somebody had something little done.
@@ -79,20 +81,25 @@ impl Turns {
     #[must_use]
     pub fn are_free(&self) -> bool {
         self.free.available_permits() == AT_ONCE as usize
+            && self.free_pages.available_permits() == PAGES as usize
     }
 
     /// Waits for a turn.
     pub async fn take(self: Arc<Self>) -> Turn {
-        let count = if self.is_little_done(clock::instant()) { AT_ONCE } else { 1 };
-        // The semaphore is never closed, so there is always a permit.
-        let permit = self.free.clone().acquire_many_owned(count).await.ok();
-        Turn { turns: self, permit, began: clock::instant() }
+        let permit = self.wait(&self.free, AT_ONCE).await;
+        Turn { turns: self, permit, began: clock::instant(), is_heard: true }
     }
 
     /// Waits until a page may be read for who is behind; the page is on its way until this is dropped.
-    pub async fn page(&self) -> Option<OwnedSemaphorePermit> {
-        // The semaphore is never closed, so there is always a permit.
-        self.pages.clone().acquire_owned().await.ok()
+    pub async fn page(self: Arc<Self>) -> Turn {
+        let permit = self.wait(&self.free_pages, PAGES).await;
+        Turn { turns: self, permit, began: clock::instant(), is_heard: false }
+    }
+
+    async fn wait(&self, free: &Arc<Semaphore>, all: u32) -> Option<OwnedSemaphorePermit> {
+        let count = if self.is_little_done(clock::instant()) { all } else { 1 };
+        // They are never closed, so there is always a permit.
+        free.clone().acquire_many_owned(count).await.ok()
     }
 
     fn is_little_done(&self, now: Instant) -> bool {
@@ -119,10 +126,12 @@ impl Drop for Turn {
         }
         // There is no runtime when the whole server ends at once.
         let Ok(runtime) = Handle::try_current() else { return };
-        let (line, began) = (self.turns.line.clone(), self.began);
+        let (line, began, is_heard) = (self.turns.line.clone(), self.began, self.is_heard);
         runtime.spawn(async move {
-            // What is said in a crowd has come to an end when all have heard of it. Others may keep the line busy for good.
-            let _ = tokio::time::timeout(LONGEST_LINE, line.over()).await;
+            if is_heard {
+                // What is said in a crowd has come to an end when all have heard of it. Others may keep the line busy for good.
+                let _ = tokio::time::timeout(LONGEST_LINE, line.over()).await;
+            }
             let took = clock::instant().saturating_duration_since(began);
             tokio::time::sleep((took * PAUSES).min(LONGEST_PAUSE)).await;
             drop(permit);
@@ -203,15 +212,28 @@ mod tests {
 
     #[tokio::test]
     async fn a_few_pages_are_on_their_way_at_a_time() {
-        let turns = Turns::new(clock::instant(), Arc::default());
+        let turns = Arc::new(Turns::new(clock::instant(), Arc::default()));
         let mut pages = Vec::new();
         for _ in 0..PAGES {
-            pages.push(turns.page().await);
+            pages.push(turns.clone().page().await);
         }
-        let mut next = pin!(turns.page());
+        let mut next = pin!(turns.clone().page());
         assert!(poll(next.as_mut()).is_pending());
         pages.pop();
-        assert!(matches!(poll(next.as_mut()), Poll::Ready(Some(_))));
+        assert!(poll(next.as_mut()).is_ready());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn while_little_things_are_done_there_is_one_page_at_a_time_and_a_pause_behind_it_whoever_stands_in_line()
+     {
+        let (line, turns) = slow();
+        let _crowd = line.crowd();
+        let page = turns.clone().page().await;
+        let mut next = pin!(turns.clone().page());
+        assert!(tokio::time::timeout(MS * 4, next.as_mut()).await.is_err());
+        drop(page);
+        assert!(tokio::time::timeout(MS * 4 * PAUSES - MS, next.as_mut()).await.is_err());
+        assert!(tokio::time::timeout(MS * 3, next.as_mut()).await.is_ok());
     }
 
     #[test]

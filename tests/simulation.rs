@@ -263,7 +263,7 @@ fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
     block_on(async {
         let (_disk, mut server) = alone();
         let mut on_their_way = Vec::new();
-        while let Ok(page) = tokio::time::timeout(Duration::ZERO, server.turns.page()).await {
+        while let Ok(page) = tokio::time::timeout(Duration::ZERO, server.turns.clone().page()).await {
             on_their_way.push(page);
         }
         let pipe = Pipe::new(1 << 20);

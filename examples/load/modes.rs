@@ -80,7 +80,7 @@ pub(crate) fn says(plan: &Plan) -> (String, &'static str) {
                 "texts one at a time, alone and beside {connections} hostile connections of {} kinds",
                 abuse::KINDS.len()
             ),
-            "hostile connections from elsewhere: the processors that these take are the server's too",
+            "a machine that these have to themselves: they get what the server and its other client leave, and move no faster",
         ),
         Mode::Catchup => (
             format!("SYNC from 0 over {messages} messages, again and again, {connections} clients at once"),

@@ -2,7 +2,8 @@
 //! texts one at a time alone, then beside them.
 //!
 //! Each hostile connection is of one kind, goes on with it once a second, and comes again when it has gone or was
-//! thrown out.
+//! thrown out. They are all of one thread, which the system lets run only when nobody else wants the processor: what it
+//! does costs the server what it would cost if it came from elsewhere, and what it takes itself costs nobody.
 
 use super::Tally;
 use crate::Result;
@@ -25,17 +26,22 @@ const PACE: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(3);
 /// Bytes that a flood offers at once.
 const FLOOD_BYTES: usize = 64 * 1024;
+/// How willingly a thread lets all others go first: no thread does more so.
+const MOST_WILLING: i32 = 19;
 
 pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let alone = texts(plan, target)?;
     let before = target.process.as_ref().map(Process::resident).transpose()?;
-    let (is_over, thrown_out) = (AtomicBool::new(false), AtomicU64::new(0));
-    let (beside, peak) = std::thread::scope(|scope| {
-        let crowd = scope.spawn(|| crowd(target.addr, plan, &is_over, &thrown_out));
+    let (is_over, moves, thrown_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
+    let ((beside, moves_per_s), peak) = std::thread::scope(|scope| {
+        let crowd = scope.spawn(|| crowd(target.addr, plan, &is_over, &moves, &thrown_out));
         let measured = || -> Result<_> {
             std::thread::sleep(SETTLE);
+            let (begin, before) = (Instant::now(), moves.load(Ordering::Relaxed));
             let beside = texts(plan, target)?;
-            Ok((beside, target.process.as_ref().map(Process::peak).transpose()?))
+            let moved = (moves.load(Ordering::Relaxed) - before) as f64;
+            let peak = target.process.as_ref().map(Process::peak).transpose()?;
+            Ok(((beside, moved / begin.elapsed().as_secs_f64()), peak))
         };
         let measured = measured();
         is_over.store(true, Ordering::Relaxed);
@@ -46,6 +52,7 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     faults.add(beside.faults);
     let mut figures = Figures::new(faults);
     figures.put("hostile", plan.connections as f64);
+    figures.put("hostile_moves_per_s", moves_per_s);
     figures.put("thrown_out", thrown_out.load(Ordering::Relaxed) as f64);
     figures.put("alone_p50_us", alone.answers.micros(0.5));
     figures.put("alone_p99_us", alone.answers.micros(0.99));
@@ -151,7 +158,14 @@ pub(super) const KINDS: [Kind; 12] = [
 ];
 
 /// All hostile connections, until it is over.
-fn crowd(addr: SocketAddr, plan: &Plan, is_over: &AtomicBool, thrown_out: &AtomicU64) -> Result<()> {
+fn crowd(
+    addr: SocketAddr,
+    plan: &Plan,
+    is_over: &AtomicBool,
+    moves: &AtomicU64,
+    thrown_out: &AtomicU64,
+) -> Result<()> {
+    rustix::process::nice(MOST_WILLING)?;
     let connections = plan.connections;
     let mut hostile = Vec::with_capacity(connections);
     let mut next_round = Instant::now();
@@ -167,6 +181,7 @@ fn crowd(addr: SocketAddr, plan: &Plan, is_over: &AtomicBool, thrown_out: &Atomi
             if is_over.load(Ordering::Relaxed) {
                 return Ok(());
             }
+            moves.fetch_add(1, Ordering::Relaxed);
             if hostile.len() == number {
                 let kind = plan.only.unwrap_or(KINDS[number % KINDS.len()]);
                 hostile.push(Hostile::connect(addr, kind)?);
