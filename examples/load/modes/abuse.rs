@@ -10,7 +10,7 @@ use crate::Result;
 use crate::measure::{DRAIN, Span};
 use crate::options::Plan;
 use crate::pool::{Door, Load, Out, Pool, enter};
-use crate::process::Process;
+use crate::process::{self, Process};
 use crate::report::Figures;
 use crate::target::Target;
 use chatwire_codec::frame::{Chunk, Hello, History, Join, Ping, Text, Typing, Upload};
@@ -26,8 +26,6 @@ const PACE: Duration = Duration::from_secs(1);
 const SETTLE: Duration = Duration::from_secs(3);
 /// Bytes that a flood offers at once.
 const FLOOD_BYTES: usize = 64 * 1024;
-/// How willingly a thread lets all others go first: no thread does more so.
-const MOST_WILLING: i32 = 19;
 
 pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let alone = texts(plan, target)?;
@@ -165,7 +163,7 @@ fn crowd(
     moves: &AtomicU64,
     thrown_out: &AtomicU64,
 ) -> Result<()> {
-    rustix::process::nice(MOST_WILLING)?;
+    process::let_others_go_first()?;
     let connections = plan.connections;
     let mut hostile = Vec::with_capacity(connections);
     let mut next_round = Instant::now();
