@@ -257,6 +257,24 @@ fn what_is_read_of_a_file_for_who_does_not_take_it_counts_as_memory() {
 }
 
 #[test]
+fn what_has_come_of_a_frame_counts_as_memory_until_the_rest_is_there() {
+    block_on(async {
+        let (_disk, mut server) = alone();
+        let pipe = Pipe::new(1 << 20);
+        let mut task = server.accept(&pipe);
+        pipe.send(&hello_and_sync("hi"));
+        pipe.send(&chatwire_codec::header(kind::TEXT, 3000));
+        pipe.send(&[b'a'; 2000]);
+        rest(&server, &mut task).await;
+        let used = server.hub.budget().used();
+        assert!((2005..=4096).contains(&used), "{used} bytes");
+        pipe.send(&[b'a'; 1000]);
+        rest(&server, &mut task).await;
+        assert_eq!(server.hub.budget().used(), 0);
+    });
+}
+
+#[test]
 fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
     const TEXT: &str = "said before";
     let has_text = |bytes: &[u8]| bytes.windows(TEXT.len()).any(|part| part == TEXT.as_bytes());

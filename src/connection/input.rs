@@ -21,6 +21,8 @@ const FRAME_BYTES: usize = 4 * 1024;
 const FIRST_JOIN_BYTES: usize = 1024;
 /// A rest of up to so many bytes is copied before what is read next, so that it need not be kept.
 const PREFIX_BYTES: usize = 4 * 1024;
+/// A rest of up to so many bytes is not counted in the budget of all connections: the beginning of a frame, mostly.
+const UNCOUNTED_BYTES: usize = 512;
 
 thread_local! {
     static SCRATCH: RefCell<Vec<u8>> = RefCell::new(vec![0; PREFIX_BYTES + READ_BYTES]);
@@ -40,11 +42,11 @@ pub(super) struct Input {
     is_over: bool,
 }
 
-/// A large one is in the budget of all connections.
 #[derive(Debug)]
 enum Rest {
     Small(Vec<u8>),
-    Large(Box<(Vec<u8>, Held)>),
+    /// In the budget of all connections.
+    Counted(Box<(Vec<u8>, Held)>),
 }
 
 impl Default for Rest {
@@ -57,14 +59,14 @@ impl Rest {
     fn bytes(&self) -> &[u8] {
         match self {
             Rest::Small(bytes) => bytes,
-            Rest::Large(large) => &large.0,
+            Rest::Counted(counted) => &counted.0,
         }
     }
 
     fn take(&mut self) -> (Vec<u8>, Option<Held>) {
         match std::mem::take(self) {
             Rest::Small(bytes) => (bytes, None),
-            Rest::Large(large) => (large.0, Some(large.1)),
+            Rest::Counted(counted) => (counted.0, Some(counted.1)),
         }
     }
 }
@@ -139,24 +141,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Keeps what is behind the first `used` bytes of `rest`; a buffer with nothing in it is given back.
     fn keep(&mut self, mut rest: Vec<u8>, used: usize, held: Option<Held>, now: Now) {
         rest.drain(..used);
-        if rest.len() <= PREFIX_BYTES {
-            rest.shrink_to(PREFIX_BYTES * usize::from(!rest.is_empty()));
+        if rest.len() <= UNCOUNTED_BYTES {
+            rest.shrink_to(UNCOUNTED_BYTES * usize::from(!rest.is_empty()));
             self.input.rest = Rest::Small(rest);
             return;
         }
+        // For the beginning of a frame there is always room.
+        let wants_more = self.input.is_hungry && rest.len() > PREFIX_BYTES;
         // All that the frame needs: who was given memory for its beginning will have it for its end.
-        if self.input.is_hungry
-            && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>()
-        {
+        if wants_more && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>() {
             let whole = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
             rest.reserve_exact(whole.min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
+        } else {
+            rest.shrink_to(PREFIX_BYTES);
         }
         let mut held = held.unwrap_or_else(|| Held::new(self.member.link.outbox.budget()));
         let has_grown = rest.capacity() > held.bytes();
         held.set(rest.capacity());
         let has_room = held.has_room();
-        self.input.rest = Rest::Large(Box::new((rest, held)));
-        if self.input.is_hungry && has_grown && !has_room {
+        self.input.rest = Rest::Counted(Box::new((rest, held)));
+        if wants_more && has_grown && !has_room {
             self.session.handle_no_room(now.instant);
             self.perform_effects();
         }
