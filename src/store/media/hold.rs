@@ -27,6 +27,8 @@ pub(super) struct Holding {
     count: usize,
     /// The file came to be while it was held.
     pub(super) is_new: bool,
+    /// Its name may not be on the disk yet: it was made when so many syncs of folders had failed.
+    pub(super) named_at: Option<u64>,
     is_kept: bool,
 }
 
@@ -61,6 +63,13 @@ impl Holds {
         // From here on a failure lets go of it again.
         let hold = Hold { id, path, holds: self.clone(), half: None, carried: None };
         named.map(|()| hold)
+    }
+
+    /// The name of this file is on the disk.
+    pub(super) fn has_name(&self, id: &MediaId) {
+        if let Some(holding) = self.lock().get_mut(id) {
+            holding.named_at = None;
+        }
     }
 
     /// No row tells of this file any more. Whoever holds it decides about it, as if it had just come to be.

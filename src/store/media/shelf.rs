@@ -52,13 +52,15 @@ impl Shelf {
         let (folder, _) = place(id);
         let media = self.data.join(MEDIA);
         let folder = media.join(folder);
-        let failed = self.failed_syncs();
+        let mut failed = self.failed_syncs();
         let was_there = is_there(&path, size);
         if !was_there {
             sync()?;
         }
         let hold = self.holds.hold(*id, path.clone(), |holding| {
             if is_there(&path, size) {
+                // Who has made it may be about to hear that its sync has failed.
+                failed = holding.named_at.unwrap_or(failed);
                 return Ok(());
             }
             if was_there {
@@ -69,7 +71,7 @@ impl Shelf {
             if way == Way::Rename || fs::hard_link(from, &path).is_err() {
                 fs::rename(from, &path)?;
             }
-            holding.is_new = true;
+            (holding.is_new, holding.named_at) = (true, Some(failed));
             Ok(())
         })?;
         if let Err(e) = self.bring_names(&[&folder, &media], failed) {
@@ -78,6 +80,7 @@ impl Shelf {
             let _ = fs::remove_dir(&folder);
             return Err(e);
         }
+        self.holds.has_name(id);
         Ok(hold)
     }
 
@@ -141,5 +144,43 @@ fn make_folder(path: &Path) -> io::Result<()> {
     match fs::create_dir(path) {
         Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
         _ => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_that_a_failed_sync_may_have_lost_is_nobodys_as_long_as_somebody_holds_it() {
+        let data = tempfile::tempdir().unwrap();
+        fs::create_dir(data.path().join(MEDIA)).unwrap();
+        fs::create_dir(data.path().join(super::super::TMP)).unwrap();
+        let (shelf, id) = (Shelf::new(data.path().to_owned()), MediaId([7; 32]));
+        let put = || {
+            let from = data.path().join("file");
+            fs::write(&from, b"bytes").unwrap();
+            shelf.put(&id, 5, &from, Way::Rename, || Ok(()))
+        };
+        let first = put().unwrap();
+        shelf.failed.fetch_add(1, Ordering::SeqCst);
+        let second = put().unwrap();
+        assert!(shelf.path(&id).exists(), "its name was on the disk before");
+        drop((first, second));
+
+        // Who holds it has made the name, and has not heard yet of its sync, which fails for another.
+        let (path, made_at) = (shelf.path(&id), shelf.failed_syncs());
+        let named = |holding: &mut super::super::hold::Holding| {
+            make_folder(path.parent().unwrap())?;
+            fs::write(&path, b"bytes")?;
+            (holding.is_new, holding.named_at) = (true, Some(made_at));
+            Ok(())
+        };
+        let hold = shelf.holds.hold(id, path.clone(), named).unwrap();
+        shelf.failed.fetch_add(1, Ordering::SeqCst);
+        assert!(put().is_err());
+        drop(hold);
+        assert!(put().is_ok(), "made anew");
     }
 }

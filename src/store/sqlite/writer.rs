@@ -123,12 +123,14 @@ impl Writer {
         patience(BUSY) && has_begun
     }
 
-    /// Undoes the running transaction, if there is one.
+    /// Undoes the running transaction, if there is one. One that stayed would be committed with the next, though all that
+    /// is in it was refused: then there is better no server.
     pub(super) fn undo(&mut self) {
         if !self.db.is_autocommit()
             && let Err(error) = self.execute("ROLLBACK")
         {
-            log::error!("store: a transaction cannot be undone: {error}");
+            log::error!("store: a transaction cannot be undone: {error}; the server ends");
+            std::process::abort();
         }
     }
 
@@ -144,7 +146,10 @@ impl Writer {
             Err(fault) => fault,
         };
         self.cache.clear();
-        if let Err(error) = self.execute("ROLLBACK TO op").and_then(|()| self.execute("RELEASE op")) {
+        // Where SQLite has ended the transaction by itself nothing is left to be undone, and the fault says why.
+        if !self.db.is_autocommit()
+            && let Err(error) = self.execute("ROLLBACK TO op").and_then(|()| self.execute("RELEASE op"))
+        {
             self.doom(&error);
         }
         Err(fault)
