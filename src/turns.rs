@@ -6,12 +6,13 @@
 //! crowds have heard of it too, and behind each a pause, longer than the turn was: so most of what those others send
 //! finds nobody in its way.
 //!
-//! Whoever is behind gets pages from the store, which take turns of their own, with the same pauses.
+//! Whoever is behind gets pages from the store, which take turns of their own, with the same pauses as long as many want
+//! pages: one alone is in nobody's way.
 
 use crate::clock;
 use crate::hub::Line;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 use tokio::runtime::Handle;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
@@ -45,6 +46,8 @@ const PAGES: u32 = 4;
 pub struct Turns {
     free: Arc<Semaphore>,
     free_pages: Arc<Semaphore>,
+    /// Pages that wait for their turn.
+    wanted_pages: AtomicUsize,
     line: Arc<Line>,
     start: Instant,
     /// When something little was done last, in nanoseconds since the start.
@@ -67,7 +70,14 @@ impl Turns {
     pub fn new(now: Instant, line: Arc<Line>) -> Self {
         let free = Arc::new(Semaphore::new(AT_ONCE as usize));
         let free_pages = Arc::new(Semaphore::new(PAGES as usize));
-        Turns { free, free_pages, line, start: now, little_at: AtomicU64::new(NEVER) }
+        Turns {
+            free,
+            free_pages,
+            wanted_pages: AtomicUsize::new(0),
+            line,
+            start: now,
+            little_at: AtomicU64::new(NEVER),
+        }
     }
 
     /// Somebody had something little done.
@@ -86,20 +96,19 @@ impl Turns {
 
     /// Waits for a turn.
     pub async fn take(self: Arc<Self>) -> Turn {
-        let permit = self.wait(&self.free, AT_ONCE).await;
+        let count = if self.is_little_done(clock::instant()) { AT_ONCE } else { 1 };
+        let permit = wait(&self.free, count).await;
         Turn { turns: self, permit, began: clock::instant(), is_heard: true }
     }
 
     /// Waits until a page may be read for who is behind; the page is on its way until this is dropped.
     pub async fn page(self: Arc<Self>) -> Turn {
-        let permit = self.wait(&self.free_pages, PAGES).await;
+        let is_alone = self.wanted_pages.load(Ordering::Relaxed) == 0;
+        let count = if !is_alone && self.is_little_done(clock::instant()) { PAGES } else { 1 };
+        let wanted = Wanted::new(&self.wanted_pages);
+        let permit = wait(&self.free_pages, count).await;
+        drop(wanted);
         Turn { turns: self, permit, began: clock::instant(), is_heard: false }
-    }
-
-    async fn wait(&self, free: &Arc<Semaphore>, all: u32) -> Option<OwnedSemaphorePermit> {
-        let count = if self.is_little_done(clock::instant()) { all } else { 1 };
-        // They are never closed, so there is always a permit.
-        free.clone().acquire_many_owned(count).await.ok()
     }
 
     fn is_little_done(&self, now: Instant) -> bool {
@@ -117,11 +126,33 @@ impl Turns {
     }
 }
 
+/// They are never closed, so there is always a permit.
+async fn wait(free: &Arc<Semaphore>, count: u32) -> Option<OwnedSemaphorePermit> {
+    free.clone().acquire_many_owned(count).await.ok()
+}
+
+/// A page that waits, for as long as this lives.
+struct Wanted<'a>(&'a AtomicUsize);
+
+impl<'a> Wanted<'a> {
+    fn new(count: &'a AtomicUsize) -> Self {
+        count.fetch_add(1, Ordering::Relaxed);
+        Wanted(count)
+    }
+}
+
+impl Drop for Wanted<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Turn {
     fn drop(&mut self) {
         let Some(permit) = self.permit.take() else { return };
         let now = clock::instant();
-        if !self.turns.is_little_done(now) {
+        let is_wanted = self.is_heard || self.turns.wanted_pages.load(Ordering::Relaxed) > 0;
+        if !is_wanted || !self.turns.is_little_done(now) {
             return;
         }
         // There is no runtime when the whole server ends at once.
@@ -224,16 +255,28 @@ mod tests {
     }
 
     #[tokio::test(start_paused = true)]
-    async fn while_little_things_are_done_there_is_one_page_at_a_time_and_a_pause_behind_it_whoever_stands_in_line()
+    async fn while_little_things_are_done_and_many_want_pages_there_is_a_pause_behind_each_whoever_stands_in_line()
      {
         let (line, turns) = slow();
         let _crowd = line.crowd();
-        let page = turns.clone().page().await;
-        let mut next = pin!(turns.clone().page());
-        assert!(tokio::time::timeout(MS * 4, next.as_mut()).await.is_err());
-        drop(page);
+        let mut pages = Vec::new();
+        for _ in 0..PAGES {
+            pages.push(turns.clone().page().await);
+        }
+        let (mut next, mut last) = (pin!(turns.clone().page()), pin!(turns.clone().page()));
+        assert!(poll(next.as_mut()).is_pending() && poll(last.as_mut()).is_pending());
+        tokio::time::advance(MS * 4).await;
+        pages.clear();
         assert!(tokio::time::timeout(MS * 4 * PAUSES - MS, next.as_mut()).await.is_err());
         assert!(tokio::time::timeout(MS * 3, next.as_mut()).await.is_ok());
+        assert!(poll(last.as_mut()).is_pending(), "one at a time");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_page_that_nobody_waits_behind_has_no_pause() {
+        let (_, turns) = slow();
+        drop(turns.clone().page().await);
+        assert!(turns.are_free());
     }
 
     #[test]
