@@ -96,23 +96,24 @@ impl Warden {
 
     /// Goes round for ever. Begins with clearing up behind the last run.
     pub async fn walk(self: Arc<Self>, hub: Arc<Hub>, uploads: Arc<Uploads>) {
-        let mut is_first = true;
+        let mut has_cleared_up = false;
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in (0..ROUNDS_BETWEEN_CLEARINGS).cycle() {
             round.tick().await;
             let (warden, hub, uploads) = (self.clone(), hub.clone(), uploads.clone());
-            let has_just_begun = std::mem::take(&mut is_first);
             let job = move || {
-                let order = warden.look(&hub).or(has_just_begun.then_some(0));
+                let order = warden.look(&hub).or((!has_cleared_up).then_some(0));
                 if number == 0 || order.is_some() {
                     uploads.clear(clock::wall());
                 }
-                warden.sweep(order, &uploads);
+                let has_begun = warden.sweep(order, &uploads);
                 warden.expire(number % ROUNDS_BETWEEN_WALKS == 0, &hub);
+                has_begun
             };
-            if let Err(e) = spawn_blocking(job).await {
-                log::error!("the warden's round failed: {e}");
+            match spawn_blocking(job).await {
+                Ok(has_begun) => has_cleared_up |= has_begun,
+                Err(e) => log::error!("the warden's round failed: {e}"),
             }
         }
     }
@@ -171,21 +172,25 @@ impl Warden {
         }
     }
 
-    /// Goes on with clearing up, or begins if there is an order for it.
-    fn sweep(&self, order: Option<u64>, uploads: &Uploads) {
+    /// Goes on with clearing up, or begins if there is an order for it; false if it could not begin.
+    fn sweep(&self, order: Option<u64>, uploads: &Uploads) -> bool {
         let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
         if sweep.is_none()
             && let Some(order) = order
         {
             *sweep = uploads.sweep(order);
+            if sweep.is_none() {
+                return false;
+            }
         }
         let end = clock::instant() + SWEEPING;
         while clock::instant() < end {
-            let Some(going) = sweep.as_mut() else { return };
+            let Some(going) = sweep.as_mut() else { return true };
             // What fails is in the log. An order stays, and is begun anew in the next round.
             if !matches!(going.step(&*self.store, uploads.files()), Ok(true)) {
                 *sweep = None;
             }
         }
+        true
     }
 }

@@ -93,14 +93,15 @@ impl Uploads {
     /// Begins to clear up. Blocks on the disk.
     #[must_use]
     pub fn sweep(&self, order: u64) -> Option<Sweep> {
-        Sweep::begin(&self.media, order).inspect_err(|e| log::error!("the media cannot be read: {e}")).ok()
+        let begun = Sweep::begin(&self.media, order);
+        begun.inspect_err(|e| log::warn!("the media cannot be cleared up: {e}; tried again in a moment")).ok()
     }
 
     /// Removes half uploads that were not added to for a day. Blocks on the disk.
     pub fn clear(&self, now: Micros) {
         let halves = match self.media.halves() {
             Ok(halves) => halves,
-            Err(e) => return log::error!("the half uploads cannot be read: {e}"),
+            Err(e) => return log::warn!("half uploads cannot be cleared up: {e}; tried again later"),
         };
         for half in halves.iter().filter(|half| now - half.touched_at > HALF_KEPT) {
             let Some(_claim) = self.claims.take_unclaimed((half.user, half.media)) else { continue };
