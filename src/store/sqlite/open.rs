@@ -45,6 +45,8 @@ const STATEMENTS: usize = 128;
 const WRITER_CACHE: i64 = -16_384;
 /// The same for each reader.
 const READER_CACHE: i64 = -2_048;
+/// A reader that nobody has needed for so long is closed.
+const READER_IDLE: Duration = Duration::from_secs(600);
 /// Pages in the log before it is copied into the database: 16 MiB, so that its two extra syncs are rare.
 const CHECKPOINT_PAGES: i32 = 4_096;
 /// Bytes that the log's file is cut back to after a burst.
@@ -342,6 +344,9 @@ pub(super) fn readers(path: &Path, count: u32) -> Result<super::Readers, OpenErr
     r2d2::Pool::builder()
         .max_size(count.max(1))
         .min_idle(Some(1))
+        // Of several, those that nobody needs give their memory back; one alone stays, and needs nobody to look after it.
+        .idle_timeout((count > 1).then_some(READER_IDLE))
+        .max_lifetime(None)
         .test_on_check_out(false)
         .connection_timeout(BUSY)
         .build(manager)
