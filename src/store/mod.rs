@@ -102,6 +102,14 @@ pub enum Op {
     },
 }
 
+impl Op {
+    /// Whether it may be carried out a little later than what came behind it: nobody asks for anything else before it
+    /// is done, or nobody waits for it.
+    pub(crate) fn can_wait(&self) -> bool {
+        matches!(self, Op::Login(_) | Op::Departed { .. } | Op::Used { .. })
+    }
+}
+
 /// Where a message is to go.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Target {

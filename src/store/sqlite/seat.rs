@@ -7,18 +7,29 @@
 //! and perhaps the one that looks for what clients send.
 //!
 //! Ops are taken from the inbox by whoever has the seat, and by nobody else, so their order is that of the inbox.
+//!
+//! But logins and departures stand in a queue of their own while messages come. Each changes more pages than a message
+//! does, so a crowd that comes and goes would keep the seat most of the time. They go together then, now and then, and
+//! most messages find the seat free. Nothing depends on their place: a connection brings nothing before its login has been
+//! answered, and a departure that a login has overtaken is none.
 
 use super::writer::{Batch, Writer};
+use crate::clock;
 use crate::id::Micros;
 use crate::store::{Consumer, Op};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread;
+use std::time::{Duration, Instant};
 
 /// With more ops than this in one go they come faster than they should be carried out one by one.
 const FEW: usize = 4;
 /// A connection's task may stand still for about so long.
 const QUICK: Micros = 1_000;
+/// While messages come, logins and departures are carried out once in so long.
+const GATHERS: Duration = Duration::from_millis(10);
+/// Messages come for so long after the last one.
+const LATELY: Duration = Duration::from_millis(20);
 
 /// Where ops wait. Holds as many as its users submit: they bound what is in flight.
 #[derive(Default)]
@@ -32,6 +43,12 @@ struct Waiting {
     ops: Vec<Op>,
     /// The writing thread has been told of them.
     is_announced: bool,
+    /// Those that are gathered.
+    gathered: Vec<Op>,
+    /// When the last of those were taken, or one came that needed not wait.
+    gathered_at: Option<Instant>,
+    /// When the last messages were taken.
+    messages_at: Option<Instant>,
     is_closed: bool,
 }
 
@@ -41,6 +58,14 @@ impl Inbox {
         let mut waiting = self.waiting();
         if waiting.is_closed {
             log::error!("store: a change came after the close and is lost");
+            return;
+        }
+        if op.can_wait() && waiting.gathers(clock::instant()) {
+            waiting.gathered.push(op);
+            if waiting.gathered.len() == 1 {
+                // The writing thread is to look when it is time.
+                self.arrived.notify_one();
+            }
             return;
         }
         waiting.ops.push(op);
@@ -60,20 +85,42 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Waits until there are ops. False: there are none, and never will be.
+    /// Waits until there are ops, and for those that are gathered until it is time. False: there are none, and never
+    /// will be.
     fn wait(&self) -> bool {
         let mut waiting = self.waiting();
         while !waiting.is_announced && !waiting.is_closed {
-            waiting = self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner);
+            waiting = match waiting.gathers_for(clock::instant()) {
+                None => self.arrived.wait(waiting).unwrap_or_else(PoisonError::into_inner),
+                Some(Duration::ZERO) => return true,
+                Some(left) => {
+                    self.arrived.wait_timeout(waiting, left).unwrap_or_else(PoisonError::into_inner).0
+                }
+            };
         }
-        !waiting.ops.is_empty() || !waiting.is_closed
+        !waiting.is_empty() || !waiting.is_closed
     }
 
-    /// Swaps what waits for the empty `ops`.
+    /// Swaps what waits for the empty `ops`, but for what is gathered.
     fn take(&self, ops: &mut Vec<Op>) {
         let mut waiting = self.waiting();
         waiting.is_announced = false;
         std::mem::swap(&mut waiting.ops, ops);
+        if ops.iter().any(|op| matches!(op, Op::Append(_))) {
+            waiting.messages_at = Some(clock::instant());
+        }
+    }
+
+    /// Swaps what is gathered for the empty `ops`, if it is time or nothing else is to do.
+    fn take_gathered(&self, ops: &mut Vec<Op>, is_idle: bool) {
+        let mut waiting = self.waiting();
+        if !waiting.gathered.is_empty() {
+            let now = clock::instant();
+            if is_idle || waiting.gathers_for(now) == Some(Duration::ZERO) {
+                waiting.gathered_at = Some(now);
+                std::mem::swap(&mut waiting.gathered, ops);
+            }
+        }
     }
 
     fn is_empty(&self) -> bool {
@@ -83,6 +130,29 @@ impl Inbox {
     /// A list of ops is whole whoever panicked while holding it.
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
         self.waiting.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Waiting {
+    fn is_empty(&self) -> bool {
+        self.ops.is_empty() && self.gathered.is_empty()
+    }
+
+    /// Whether an op that can wait has to.
+    fn gathers(&mut self, now: Instant) -> bool {
+        let since = |at: Option<Instant>| at.map(|at| now.saturating_duration_since(at));
+        let gathers = since(self.messages_at).is_some_and(|since| since <= LATELY)
+            && since(self.gathered_at).is_some_and(|since| since < GATHERS);
+        if !gathers && self.gathered.is_empty() {
+            self.gathered_at = Some(now);
+        }
+        gathers || !self.gathered.is_empty()
+    }
+
+    /// How long is left for those that are gathered, if there are any.
+    fn gathers_for(&self, now: Instant) -> Option<Duration> {
+        let at = self.gathered_at.filter(|_| !self.gathered.is_empty())?;
+        Some(GATHERS.saturating_sub(now.saturating_duration_since(at)))
     }
 }
 
@@ -156,7 +226,10 @@ impl Desk {
     /// Gives the seat up, and the consumer with it, and what nobody will carry out now.
     pub(super) fn leave(&self) {
         // Whoever consumes may own the store, which must not be dropped under a lock; nor what ops hold.
-        let _lost = std::mem::take(&mut self.inbox.waiting().ops);
+        let _lost = {
+            let mut waiting = self.inbox.waiting();
+            (std::mem::take(&mut waiting.ops), std::mem::take(&mut waiting.gathered))
+        };
         let seat = self.sit().take();
         if let Some(seat) = seat {
             seat.writer.check_in();
@@ -166,14 +239,17 @@ impl Desk {
     /// Carries out what waits, and then what can be done while nothing does.
     pub(super) fn turn(&self) {
         if let Some(seat) = self.sit().as_mut() {
-            self.work(seat);
+            let had_work = self.work(seat);
+            self.inbox.take_gathered(&mut seat.ops, !had_work);
+            seat.carry_out();
             while seat.writer.index(self.inbox.is_empty()) {}
         }
     }
 
     /// Whether the writing thread would have been told of something.
     pub(super) fn is_due(&self) -> bool {
-        self.inbox.waiting().is_announced
+        let waiting = self.inbox.waiting();
+        waiting.is_announced || !waiting.gathered.is_empty()
     }
 
     /// Whether the last ops were few, and quickly done.
@@ -185,14 +261,14 @@ impl Desk {
         self.inbox.close();
     }
 
-    fn work(&self, seat: &mut Seat) {
-        let _guard = AbortOnPanic;
-        let Seat { writer, batch, ops } = seat;
-        self.inbox.take(ops);
-        let (count, began) = (ops.len(), writer.now());
-        writer.carry_out_all(ops.drain(..), batch);
-        let took = writer.now() - began;
+    /// Carries out what waits, but for what is gathered. Tells whether there was anything.
+    fn work(&self, seat: &mut Seat) -> bool {
+        self.inbox.take(&mut seat.ops);
+        let (count, began) = (seat.ops.len(), seat.writer.now());
+        seat.carry_out();
+        let took = seat.writer.now() - began;
         self.is_calm.store(count <= FEW && took <= QUICK, Ordering::Relaxed);
+        count > 0
     }
 
     fn sit(&self) -> MutexGuard<'_, Option<Seat>> {
@@ -206,6 +282,13 @@ impl Desk {
             Err(TryLockError::Poisoned(seat)) => Some(seat.into_inner()),
             Err(TryLockError::WouldBlock) => None,
         }
+    }
+}
+
+impl Seat {
+    fn carry_out(&mut self) {
+        let _guard = AbortOnPanic;
+        self.writer.carry_out_all(self.ops.drain(..), &mut self.batch);
     }
 }
 
@@ -225,11 +308,113 @@ impl Drop for AbortOnPanic {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::error::Refusal;
     use crate::id::UserId;
+    use crate::store::{Append, Target};
+    use tokio::time::advance;
+
+    fn op() -> Op {
+        Op::Departed { user: UserId(2) }
+    }
+
+    fn message() -> Op {
+        Op::Append(Append {
+            conn: None,
+            user: UserId(2),
+            user_name: "".into(),
+            nonce: 0,
+            target: Target::Current(None),
+            reply_to: 0,
+            name: "".into(),
+            about: 0,
+            permit: 0,
+            hold: None,
+            content: Err(Refusal::internal()),
+            refused: None,
+        })
+    }
+
+    /// How many wait, and how many of them are gathered.
+    fn waiting(desk: &Desk) -> (usize, usize) {
+        let waiting = desk.inbox.waiting();
+        (waiting.ops.len() + waiting.gathered.len(), waiting.gathered.len())
+    }
+
+    fn take(desk: &Desk) -> usize {
+        let mut ops = Vec::new();
+        desk.inbox.take(&mut ops);
+        ops.len()
+    }
+
+    fn take_gathered(desk: &Desk, is_idle: bool) -> usize {
+        let mut ops = Vec::new();
+        desk.inbox.take_gathered(&mut ops, is_idle);
+        ops.len()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn departures_wait_for_each_other_only_while_messages_come_and_one_has_just_been() {
+        let desk = Desk::new();
+        desk.submit(op());
+        desk.submit(op());
+        assert_eq!((waiting(&desk), take(&desk)), ((2, 0), 2), "no message has come");
+        desk.submit(message());
+        assert_eq!(take(&desk), 1);
+        desk.submit(op());
+        assert_eq!((waiting(&desk), take(&desk)), ((1, 1), 0));
+        // Its turn comes when nothing else is to do, and ends what the first has begun.
+        assert_eq!(take_gathered(&desk, true), 1);
+        advance(GATHERS).await;
+        desk.submit(op());
+        assert_eq!((waiting(&desk), take(&desk)), ((1, 0), 1), "none has just been");
+        desk.submit(op());
+        assert_eq!(waiting(&desk), (1, 1));
+        assert_eq!(take_gathered(&desk, true), 1);
+        advance(LATELY).await;
+        desk.submit(op());
+        desk.submit(op());
+        assert_eq!(waiting(&desk), (2, 0), "no message has come lately");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gathered_goes_when_it_is_time_and_in_its_order() {
+        let desk = Desk::new();
+        desk.submit(message());
+        assert_eq!(take(&desk), 1);
+        desk.submit(op());
+        desk.submit(op());
+        assert_eq!((waiting(&desk), take(&desk)), ((2, 1), 1));
+        assert_eq!(take_gathered(&desk, false), 0);
+        advance(GATHERS + LATELY).await;
+        // One that comes now would not have to wait, but the other came first.
+        desk.submit(op());
+        assert_eq!(waiting(&desk), (2, 2));
+        assert!(desk.inbox.wait() && desk.is_due());
+        assert_eq!(take_gathered(&desk, false), 2);
+        assert!(!desk.is_due());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_gathered_is_not_lost_with_the_close_but_with_the_leaving() {
+        let desk = Desk::new();
+        desk.submit(message());
+        assert_eq!(take(&desk), 1);
+        (0..3).for_each(|_| desk.submit(op()));
+        assert_eq!(take(&desk), 1);
+        desk.close();
+        assert!(desk.inbox.wait());
+        assert_eq!((take(&desk), take_gathered(&desk, true)), (0, 2));
+        assert!(!desk.inbox.wait());
+        let desk = Desk::new();
+        desk.submit(message());
+        assert_eq!(take(&desk), 1);
+        (0..3).for_each(|_| desk.submit(op()));
+        desk.leave();
+        assert_eq!(waiting(&desk), (0, 0));
+    }
 
     #[test]
     fn the_writing_thread_is_told_of_what_is_not_carried_out_here() {
-        let op = || Op::Departed { user: UserId(2) };
         let is_announced = |desk: &Desk| desk.inbox.waiting().is_announced;
         for is_calm in [false, true] {
             // Nobody has the seat yet, so nobody can take it here.

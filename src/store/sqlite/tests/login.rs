@@ -156,3 +156,16 @@ fn a_room_that_comes_with_a_login_counts_as_any_other() {
     let again = bring("first").unwrap();
     assert_eq!((again.chat, again.is_new, again.created), (first, false, false), "this one it is in already");
 }
+
+#[test]
+fn who_logs_in_while_messages_come_is_answered_though_nothing_comes_behind() {
+    let mut rig = Rig::new();
+    let ann = rig.guest("ann");
+    for token in 1..=20 {
+        rig.say(ann, all(), "is anybody there?");
+        // The first at once, the second a little later.
+        for token in [token, 100 + token] {
+            rig.login(guest(), "phone", token).unwrap();
+        }
+    }
+}
