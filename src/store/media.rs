@@ -140,7 +140,8 @@ impl MediaStore {
         let Some(hold) = self.shelf.hold(id, size) else { return Ok(None) };
         let file = self.open_file(id).map_err(|e| refusal(&e))?;
         let head = Head::read(kind, &file).map_err(|e| refusal(&e))??;
-        Ok(Some((describe(*id, &head, &file, size)?, hold)))
+        let media = describe(*id, &head, &file, size).map_err(|e| refusal(&e))??;
+        Ok(Some((media, hold)))
     }
 }
 
@@ -193,7 +194,7 @@ impl Spool {
     /// `bad_media`, `storage_full`, `internal`; the file is removed then.
     pub fn finish(mut self) -> Result<(Media, Hold), Refusal> {
         let id = MediaId(*self.hasher.finalize().as_bytes());
-        let media = describe(id, &self.head, &self.file, self.size)?;
+        let media = describe(id, &self.head, &self.file, self.size).map_err(|e| refusal(&e))??;
         let (shelf, tmp) = (self.shelf.clone(), self.tmp.0.clone());
         let hold = shelf.put(&id, self.size, &tmp, Way::Rename, || self.sync()).map_err(|e| refusal(&e))?;
         Ok((media, hold))
@@ -249,10 +250,12 @@ impl WriteBack {
 }
 
 /// What the bytes are, if they are of the kind.
-fn describe(id: MediaId, head: &Head, file: &File, size: u64) -> Result<Media, Refusal> {
-    let (kind, mime) = (head.kind(), head.mime()?);
-    let measure::Measures { duration_ms, width, height } = measure::file(kind, file, size);
-    Ok(Media { id, kind, size, mime: mime.into(), duration_ms, width, height })
+fn describe(id: MediaId, head: &Head, file: &File, size: u64) -> io::Result<Result<Media, Refusal>> {
+    let kind = head.kind();
+    Ok(head.mime(file)?.map(|mime| {
+        let measure::Measures { duration_ms, width, height } = measure::file(kind, file, size);
+        Media { id, kind, size, mime: mime.into(), duration_ms, width, height }
+    }))
 }
 
 fn bad_media() -> Refusal {

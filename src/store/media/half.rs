@@ -181,7 +181,7 @@ impl Half {
                 "these bytes have another digest than was announced; they were thrown away",
             ));
         }
-        let described = describe(self.id, &self.head, &self.file, self.len);
+        let described = describe(self.id, &self.head, &self.file, self.len).map_err(|e| refusal(&e))?;
         let media = described.inspect_err(|_| self.discard())?;
         let sync = || self.file.sync_all();
         let mut hold =

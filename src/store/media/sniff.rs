@@ -7,7 +7,9 @@ use std::fs::File;
 use std::io;
 use std::os::unix::fs::FileExt;
 
-/// As many first bytes as are looked at: office documents tell themselves from other archives late.
+/// So many first bytes tell a kind.
+const SIGNATURE_LEN: usize = 12;
+/// So many are looked at in any file, to guess what it is: office documents tell themselves from other archives late.
 const HEAD_LEN: usize = 8192;
 
 const UNKNOWN: &str = "application/octet-stream";
@@ -18,33 +20,25 @@ const NOT_MP4: &[&[u8; 4]] = &[
     b"crx ", b"jp2 ",
 ];
 
-/// The first bytes of a file that is to be of a kind, as they come.
+/// The first bytes of a file that is to be of a kind, as they come. They are kept for as long as they may be of another.
 #[derive(Debug)]
 pub(super) struct Head {
     kind: MediaKind,
-    /// At most [`HEAD_LEN`].
+    /// Fewer than [`SIGNATURE_LEN`].
     bytes: Vec<u8>,
     verdict: Verdict,
 }
 
 impl Head {
     pub(super) fn new(kind: MediaKind) -> Self {
-        Head { kind, bytes: Vec::new(), verdict: Verdict::NeedMore }
+        let verdict = if kind == MediaKind::File { Verdict::Any } else { Verdict::NeedMore };
+        Head { kind, bytes: Vec::new(), verdict }
     }
 
     /// The head of a file that is there, whole or not; or `bad_media`.
     pub(super) fn read(kind: MediaKind, file: &File) -> io::Result<Result<Self, Refusal>> {
-        let mut bytes = [0; HEAD_LEN];
-        let mut len = 0;
-        loop {
-            let read = file.read_at(&mut bytes[len..], len as u64)?;
-            len += read;
-            if read == 0 {
-                break;
-            }
-        }
         let mut head = Head::new(kind);
-        let taken = head.take(&bytes[..len]);
+        let taken = head.take(&first_bytes::<SIGNATURE_LEN>(file)?);
         Ok(taken.map(|()| head))
     }
 
@@ -56,32 +50,44 @@ impl Head {
         if !matches!(self.verdict, Verdict::NeedMore) {
             return Ok(());
         }
-        let missing = HEAD_LEN - self.bytes.len();
+        let missing = SIGNATURE_LEN - self.bytes.len();
         self.bytes.extend_from_slice(&bytes[..bytes.len().min(missing)]);
-        self.verdict = if self.bytes.len() == HEAD_LEN {
-            at_end(self.kind, &self.bytes)
-        } else {
-            so_far(self.kind, &self.bytes)
+        self.verdict = match judge(self.kind, &self.bytes) {
+            Verdict::NeedMore if self.bytes.len() == SIGNATURE_LEN => Verdict::IsNot,
+            verdict => verdict,
         };
-        if matches!(self.verdict, Verdict::IsNot) { Err(bad_media()) } else { Ok(()) }
+        match self.verdict {
+            Verdict::NeedMore => return Ok(()),
+            Verdict::IsNot => return Err(bad_media()),
+            Verdict::Is(_) | Verdict::Any => self.bytes = Vec::new(),
+        }
+        Ok(())
     }
 
     pub(super) fn kind(&self) -> MediaKind {
         self.kind
     }
 
-    /// The media type, of a file that has no more bytes.
-    ///
-    /// # Errors
-    /// `bad_media`.
-    pub(super) fn mime(&self) -> Result<&'static str, Refusal> {
-        let verdict = match self.verdict {
-            Verdict::NeedMore => at_end(self.kind, &self.bytes),
-            verdict => verdict,
-        };
-        match verdict {
+    /// The media type of the file, which has no more bytes; or `bad_media`.
+    pub(super) fn mime(&self, file: &File) -> io::Result<Result<&'static str, Refusal>> {
+        Ok(match self.verdict {
             Verdict::Is(mime) => Ok(mime),
+            Verdict::Any => Ok(guess(&first_bytes::<HEAD_LEN>(file)?)),
             Verdict::NeedMore | Verdict::IsNot => Err(bad_media()),
+        })
+    }
+}
+
+/// The first bytes of a file, `N` if it has as many.
+fn first_bytes<const N: usize>(file: &File) -> io::Result<Vec<u8>> {
+    let mut bytes = vec![0; N];
+    let mut len = 0;
+    loop {
+        let read = file.read_at(&mut bytes[len..], len as u64)?;
+        len += read;
+        if read == 0 {
+            bytes.truncate(len);
+            return Ok(bytes);
         }
     }
 }
@@ -95,25 +101,17 @@ enum Verdict {
     Is(&'static str),
     /// Of another kind.
     IsNot,
+    /// They may be any.
+    Any,
 }
 
-/// Judges a file that goes on behind `head`.
-fn so_far(kind: MediaKind, head: &[u8]) -> Verdict {
+/// Judges a file that begins so, and may go on.
+fn judge(kind: MediaKind, head: &[u8]) -> Verdict {
     match kind {
         MediaKind::Voice => mp3(head),
         MediaKind::Video => mp4(head),
         MediaKind::Image => image(head),
-        // Anything goes; the longer the head, the better the guess.
-        MediaKind::File => Verdict::NeedMore,
-    }
-}
-
-/// Judges a file of which there is no more to see.
-fn at_end(kind: MediaKind, head: &[u8]) -> Verdict {
-    match so_far(kind, head) {
-        Verdict::NeedMore if kind == MediaKind::File => Verdict::Is(guess(head)),
-        Verdict::NeedMore => Verdict::IsNot,
-        verdict => verdict,
+        MediaKind::File => Verdict::Any,
     }
 }
 
