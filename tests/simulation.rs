@@ -203,6 +203,8 @@ fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
     /// Bytes of an ERROR.
     const ANSWER: usize = 200;
     const ROOM: usize = 1024;
+    /// What an outbox begins with.
+    const LITTLE: usize = 512;
     block_on(async {
         let (_disk, mut server) = alone();
         let pipe = Pipe::new(ROOM);
@@ -216,6 +218,8 @@ fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
         rest(&server, &mut task).await;
         let unsent: usize = server.hub.unsent().into_iter().map(|(_, bytes, _)| bytes).sum();
         assert!(pipe.waiting_down() == ROOM && (1..ANSWER).contains(&unsent), "{unsent} bytes");
+        let more = server.hub.budget().used() - BYTES_IN_ALL;
+        assert!(more <= LITTLE, "{more} bytes of what it has sent and what it is answered");
         drop(held);
         let mut answers = 0;
         while pipe.waiting_down() > 0 {
@@ -224,6 +228,34 @@ fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
             rest(&server, &mut task).await;
         }
         assert!(answers >= 490, "{answers} answers, some of them in two pieces");
+    });
+}
+
+#[test]
+fn where_memory_is_short_a_file_that_does_not_go_on_takes_none() {
+    const SIZE: u32 = 50_000;
+    block_on(async {
+        let (_disk, mut server) = alone();
+        let pipe = Pipe::new(1 << 20);
+        let mut task = server.accept(&pipe);
+        pipe.send(&hello_and_sync("hi"));
+        rest(&server, &mut task).await;
+        let mut held = Held::new(server.hub.budget());
+        held.set(BYTES_IN_ALL);
+        pipe.send(&chatwire_codec::header(kind::FILE, SIZE));
+        pipe.send(&[7; 20_000]);
+        for _ in 0..100 {
+            rest(&server, &mut task).await;
+        }
+        let more = server.hub.budget().used() - BYTES_IN_ALL;
+        assert_eq!((pipe.waiting_up(), more), (0, 0), "to be read, and bytes of what was");
+        drop(held);
+        pipe.send(&[7; SIZE as usize - 20_000]);
+        pipe.take(usize::MAX);
+        while pipe.waiting_down() == 0 {
+            rest(&server, &mut task).await;
+        }
+        assert_eq!(pipe.take(1), [kind::STATUS]);
     });
 }
 

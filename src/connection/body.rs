@@ -37,8 +37,10 @@ pub(super) struct Body {
     kind: MediaKind,
     room: Room,
     filling: Vec<u8>,
-    /// A buffer to fill next.
+    /// A buffer to fill next, unless memory is short.
     spare: Vec<u8>,
+    /// Memory of the piece that is being written.
+    writing: usize,
     stage: Stage,
     is_closed: bool,
     /// The two pieces, in the budget of all connections.
@@ -66,7 +68,8 @@ type Written = (Result<Box<File>, Refusal>, Vec<u8>);
 impl Body {
     pub(super) fn new(media: Arc<MediaStore>, jobs: Jobs, kind: MediaKind, room: Room, held: Held) -> Self {
         let (filling, spare) = (Vec::new(), Vec::new());
-        Body { media, jobs, kind, room, filling, spare, stage: Stage::Idle(None), is_closed: false, held }
+        let stage = Stage::Idle(None);
+        Body { media, jobs, kind, room, filling, spare, writing: 0, stage, is_closed: false, held }
     }
 
     /// Whether more may be handed in.
@@ -77,8 +80,12 @@ impl Body {
     pub(super) fn write(&mut self, chunk: &[u8]) {
         if !matches!(self.stage, Stage::Failed(_)) {
             self.filling.extend_from_slice(chunk);
-            self.held.set(self.filling.capacity() + PIECE_BYTES.min(self.filling.capacity()));
+            self.count();
         }
+    }
+
+    fn count(&mut self) {
+        self.held.set(self.filling.capacity() + self.spare.capacity() + self.writing);
     }
 
     pub(super) fn close(&mut self) {
@@ -104,7 +111,11 @@ impl Body {
                         return Poll::Pending;
                     }
                     Poll::Ready(Ok((result, buffer))) => {
-                        self.spare = buffer;
+                        self.writing = 0;
+                        if self.held.has_room() {
+                            self.spare = buffer;
+                        }
+                        self.count();
                         self.stage = result.map_or_else(Stage::Failed, |file| Stage::Idle(Some(file)));
                     }
                     Poll::Ready(Err(e)) => self.stage = failed(&e),
@@ -118,7 +129,8 @@ impl Body {
                     Poll::Ready(Err(e)) => self.stage = failed(&e),
                 },
                 Stage::Failed(refusal) => {
-                    (self.filling, self.spare) = (Vec::new(), Vec::new());
+                    (self.filling, self.spare, self.writing) = (Vec::new(), Vec::new(), 0);
+                    self.count();
                     if self.is_closed {
                         return Poll::Ready(Err(refusal));
                     }
@@ -132,6 +144,7 @@ impl Body {
     fn next_stage(&mut self, file: Option<Box<File>>) -> Stage {
         let (media, kind, room) = (self.media.clone(), self.kind, self.room.clone());
         let mut piece = std::mem::replace(&mut self.filling, std::mem::take(&mut self.spare));
+        self.writing = piece.capacity();
         if self.is_closed {
             return Stage::Finishing(
                 self.jobs

@@ -106,7 +106,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let end = if self.body.is_some() || self.uploads.is_some() {
                 scratch.len()
             } else {
-                kept + FRAME_BYTES
+                // Where memory is short, no more than need be counted.
+                kept + self.member.link.outbox.budget().share().clamp(UNCOUNTED_BYTES, FRAME_BYTES)
             };
             let mut buf = ReadBuf::new(&mut scratch[kept..end]);
             let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
