@@ -103,12 +103,13 @@ impl Warden {
             round.tick().await;
             let (warden, hub, uploads) = (self.clone(), hub.clone(), uploads.clone());
             let job = move || {
-                let order = warden.look(&hub).or((!has_cleared_up).then_some(0));
+                let now = warden.believed_time();
+                let order = warden.look(now, &hub).or((!has_cleared_up).then_some(0));
                 if number == 0 || order.is_some() {
-                    uploads.clear(clock::wall());
+                    uploads.clear(now);
                 }
                 let has_begun = warden.sweep(order, &uploads);
-                warden.expire(number % ROUNDS_BETWEEN_WALKS == 0, &hub);
+                warden.expire(now, number % ROUNDS_BETWEEN_WALKS == 0, &hub);
                 has_begun
             };
             match spawn_blocking(job).await {
@@ -119,25 +120,23 @@ impl Warden {
     }
 
     /// Has done what is due. Gives the order to clear up, if there is one.
-    fn look(&self, hub: &Hub) -> Option<u64> {
+    fn look(&self, now: Micros, hub: &Hub) -> Option<u64> {
         // What fails is in the log, and is tried again in the next round.
-        let Ok(Some(due)) = self.store.due_chores() else { return None };
+        let Ok(Some(due)) = self.store.due_chores(now) else { return None };
         // Before the order of a ban is gone: by then it is in force.
         *self.bans.write().unwrap_or_else(PoisonError::into_inner) = due.bans;
         hub.end_where(|address| self.admit(address).err());
         if hub.begin_chores() {
-            self.store.submit(Op::Chores { upto: due.upto });
+            self.store.submit(Op::Chores { upto: due.upto, now });
         }
         due.sweep
     }
 
-    /// Whether messages may go by it.
-    fn sees_the_clock(&self) -> bool {
+    /// By which time things go for being too old.
+    fn believed_time(&self) -> Micros {
         let wall = clock::wall();
         let look = self.leap.lock().unwrap_or_else(PoisonError::into_inner).look(wall, clock::instant());
-        if let Some(ahead) = look.leapt
-            && self.kept.load(Ordering::Relaxed) > 0
-        {
+        if let Some(ahead) = look.leapt {
             log::warn!(
                 "the clock is {} days ahead of when it was last seen; nothing goes for being too old before it has stayed \
                  there for a day: is it right?",
@@ -147,20 +146,16 @@ impl Warden {
         if let Some(at) = look.note {
             self.store.submit(Op::Seen { at });
         }
-        look.is_believed
+        look.believed
     }
 
     /// Goes on to messages that are too old, or sets out.
-    fn expire(&self, sets_out: bool, hub: &Hub) {
-        let is_believed = self.sees_the_clock();
+    fn expire(&self, now: Micros, sets_out: bool, hub: &Hub) {
         let mut walk = self.walk.lock().unwrap_or_else(PoisonError::into_inner);
         let kept = self.kept.load(Ordering::Relaxed);
         let begin = sets_out.then_some(ChatId(0));
         let Some(after) = walk.or(begin).filter(|_| kept > 0) else { return *walk = None };
-        if !is_believed {
-            return;
-        }
-        let before = clock::wall().saturating_sub(kept);
+        let before = now.saturating_sub(kept);
         // What fails is in the log, and is tried again in the next round.
         *walk = Some(after);
         let Ok(found) = self.store.expired(before, after) else { return };

@@ -27,8 +27,8 @@ pub struct Leap {
 /// What comes of a look at it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Look {
-    /// Things may go by it.
-    pub is_believed: bool,
+    /// Things may go for being too old by this time: the clock's, or if it is not believed when it last was.
+    pub believed: Micros,
     /// It has just been found to be so far ahead.
     pub leapt: Option<Micros>,
     /// This is to be written down.
@@ -44,19 +44,20 @@ impl Leap {
 
     /// Looks at the clock for people; `now`: on one that nobody sets.
     pub fn look(&mut self, wall: Micros, now: Instant) -> Look {
-        let ahead = self.seen.map_or(0, |seen| wall.saturating_sub(seen));
+        let seen = self.seen.unwrap_or(wall);
+        let ahead = wall.saturating_sub(seen);
         if ahead > LEAP {
             let is_new = self.waits.is_none();
             let since = *self.waits.get_or_insert(now);
             if now.saturating_duration_since(since) < WAIT {
-                return Look { leapt: is_new.then_some(ahead), ..Look::default() };
+                return Look { believed: seen, leapt: is_new.then_some(ahead), note: None };
             }
         }
         (self.seen, self.waits) = (Some(wall), None);
         let is_due = self.noted.is_none_or(|noted| wall.saturating_sub(noted).saturating_abs() >= NOTE);
         let note = is_due.then_some(wall);
         self.noted = note.or(self.noted);
-        Look { is_believed: true, leapt: None, note }
+        Look { believed: wall, leapt: None, note }
     }
 }
 
@@ -78,8 +79,8 @@ mod tests {
         for hour in 0..100 {
             let now = begun + hours(hour);
             let wall = YEAR + i64::try_from(hour).unwrap() * HOUR;
-            assert_eq!(leap.look(wall, now), Look { is_believed: true, leapt: None, note: Some(wall) });
-            assert_eq!(leap.look(wall + 1, now), Look { is_believed: true, leapt: None, note: None });
+            assert_eq!(leap.look(wall, now), Look { believed: wall, leapt: None, note: Some(wall) });
+            assert_eq!(leap.look(wall + 1, now), Look { believed: wall + 1, leapt: None, note: None });
         }
     }
 
@@ -87,28 +88,31 @@ mod tests {
     fn a_clock_that_has_leapt_is_believed_after_a_day() {
         for seen in [YEAR, 2 * YEAR] {
             let (mut leap, begun) = (Leap::new(Some(seen)), Instant::now());
-            assert!(leap.look(seen + DAY, begun).is_believed);
+            let last = seen + DAY;
+            assert_eq!(leap.look(last, begun).believed, last);
             let far = seen + 74 * YEAR;
-            let first = leap.look(far, begun);
-            assert_eq!(first, Look { leapt: Some(far - seen - DAY), ..Look::default() });
+            let mut doubted = Look { believed: last, leapt: Some(far - last), note: None };
+            assert_eq!(leap.look(far, begun), doubted);
             // It is told once, and a server that begins anew waits anew.
-            assert_eq!(leap.look(far + 23 * HOUR, begun + hours(23)), Look::default());
-            assert!(!Leap::new(Some(seen + DAY)).look(far, begun + hours(25)).is_believed);
-            assert!(leap.look(far + DAY, begun + hours(24)).is_believed);
-            assert!(leap.look(far + DAY + 1, begun + hours(24)).is_believed);
+            doubted.leapt = None;
+            assert_eq!(leap.look(far + 23 * HOUR, begun + hours(23)), doubted);
+            assert_eq!(Leap::new(Some(last)).look(far, begun + hours(25)).believed, last);
+            assert_eq!(leap.look(far + DAY, begun + hours(24)).believed, far + DAY);
+            assert_eq!(leap.look(far + DAY + 1, begun + hours(24)).believed, far + DAY + 1);
         }
     }
 
     #[test]
     fn a_clock_that_is_put_right_is_believed_at_once() {
         let (mut leap, begun) = (Leap::new(Some(YEAR)), Instant::now());
-        assert!(!leap.look(50 * YEAR, begun).is_believed);
-        assert!(leap.look(YEAR + HOUR, begun + hours(1)).is_believed);
+        let mut believed = |wall, hour| leap.look(wall, begun + hours(hour)).believed;
+        assert_eq!(believed(50 * YEAR, 0), YEAR);
+        assert_eq!(believed(YEAR + HOUR, 1), YEAR + HOUR);
         // The next leap has a day of its own.
-        assert!(!leap.look(50 * YEAR, begun + hours(2)).is_believed);
-        assert!(!leap.look(50 * YEAR, begun + hours(25)).is_believed);
+        assert_eq!(believed(50 * YEAR, 2), YEAR + HOUR);
+        assert_eq!(believed(50 * YEAR, 25), YEAR + HOUR);
         // It may be set back as far as anybody likes.
-        assert!(leap.look(-YEAR, begun + hours(25)).is_believed);
-        assert!(leap.look(-YEAR + HOUR, begun + hours(26)).is_believed);
+        assert_eq!(believed(-YEAR, 25), -YEAR);
+        assert_eq!(believed(-YEAR + HOUR, 26), -YEAR + HOUR);
     }
 }

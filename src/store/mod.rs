@@ -76,6 +76,8 @@ pub enum Op {
     Chores {
         /// Orders of the operator's commands behind this one wait for the next time.
         upto: u64,
+        /// By which time things are too old.
+        now: Micros,
     },
     /// The oldest messages of these chats go, so far as they are from before a time.
     Expire {
@@ -475,11 +477,11 @@ pub trait Store: Send + std::marker::Sync {
     /// `internal`.
     fn spare(&self, files: &[MediaId]) -> Result<Spare, Refusal>;
 
-    /// What an [`Op::Chores`] would find to do; `None`: nothing.
+    /// What an [`Op::Chores`] of this time would find to do; `None`: nothing.
     ///
     /// # Errors
     /// `internal`.
-    fn due_chores(&self) -> Result<Option<DueChores>, Refusal>;
+    fn due_chores(&self, now: Micros) -> Result<Option<DueChores>, Refusal>;
 }
 
 /// What a client is told when the disk is full, be it of a row or of a file.

@@ -50,10 +50,9 @@ pub(super) fn due(db: &Connection, now: Micros) -> Done<Option<DueChores>> {
 }
 
 impl Writer {
-    pub(super) fn chores(&mut self, upto: u64, is_online: impl Fn(UserId) -> bool) -> Committed {
+    pub(super) fn chores(&mut self, upto: u64, now: Micros, is_online: impl Fn(UserId) -> bool) -> Committed {
         let done = self.atomically(|writer| {
-            let now = writer.now();
-            let (chores, is_all) = writer.obey(upto, now)?;
+            let (chores, is_all) = writer.obey(upto)?;
             if is_all {
                 writer.retire_guests(now, is_online)?;
             }
@@ -67,7 +66,8 @@ impl Writer {
     }
 
     /// Carries out orders; and whether none is left.
-    fn obey(&mut self, upto: u64, now: Micros) -> Done<(Chores, bool)> {
+    fn obey(&mut self, upto: u64) -> Done<(Chores, bool)> {
+        let now = self.now();
         let orders: Vec<(i64, Option<i64>)> = self
             .db
             .prepare_cached("SELECT id, user FROM orders WHERE id <= ?1 AND sweep = 0 ORDER BY id LIMIT ?2")?
@@ -127,7 +127,7 @@ impl Writer {
             .collect::<rusqlite::Result<_>>()?;
         for user in over {
             // Of who came back while nothing could be written, the row does not know.
-            let retired = if is_online(user) { None } else { Some(now) };
+            let retired = if is_online(user) { None } else { Some(self.now()) };
             self.db
                 .prepare_cached(
                     "UPDATE users SET deleted_at = ?2, last_seen = iif(?2 IS NULL, NULL, last_seen)

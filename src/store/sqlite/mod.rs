@@ -80,7 +80,6 @@ pub struct SqliteStore {
     desk: Arc<Desk>,
     readers: Readers,
     epoch: u64,
-    clock: Clock,
     state: Mutex<State>,
     /// Held for life; freed with the file. A second server on the same folder is refused by it.
     _lock: File,
@@ -104,7 +103,6 @@ impl SqliteStore {
         let (db, freed) = open::writer(&path, options.durability, &options.clock)?;
         let epoch = open::epoch(&db, &path)?;
         let readers = open::readers(&path, options.readers)?;
-        let clock = Arc::clone(&options.clock);
         let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
         let mut writer = Writer::new(db, options.clock, backlog);
         writer.freed = freed;
@@ -112,7 +110,6 @@ impl SqliteStore {
             desk: Arc::new(Desk::new()),
             readers,
             epoch,
-            clock,
             state: Mutex::new(State::Opened(Box::new(writer))),
             _lock: lock,
         })
@@ -283,7 +280,7 @@ impl Store for SqliteStore {
         query::read(&self.readers, retention::seen_at)
     }
 
-    fn due_chores(&self) -> Result<Option<DueChores>, Refusal> {
-        query::read(&self.readers, |db| chores::due(db, (self.clock)()))
+    fn due_chores(&self, now: Micros) -> Result<Option<DueChores>, Refusal> {
+        query::read(&self.readers, |db| chores::due(db, now))
     }
 }

@@ -115,6 +115,10 @@ impl Rig {
         Rig { holders, ..Rig::on(dir, now) }
     }
 
+    fn time(&self) -> Micros {
+        self.now.load(Ordering::Relaxed)
+    }
+
     fn pass(&self, time: Micros) {
         self.now.fetch_add(time, Ordering::Relaxed);
     }
@@ -137,8 +141,8 @@ impl Rig {
     /// Chores, until there are none; what came of them all.
     fn chores(&mut self) -> Chores {
         let mut all = Chores::default();
-        while self.store.due_chores().unwrap().is_some() {
-            match self.ask(Op::Chores { upto: u64::MAX }) {
+        while self.store.due_chores(self.time()).unwrap().is_some() {
+            match self.ask(Op::Chores { upto: u64::MAX, now: self.time() }) {
                 Committed::Chores(Chores { ended, left }) => {
                     all.ended.extend(ended);
                     all.left.extend(left);

@@ -255,7 +255,7 @@ impl Writer {
             Op::Departed { user } if batch.is_back(user) => Committed::Departed(user, Vec::new()),
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
-            Op::Chores { upto } => self.chores(upto, |user| batch.is_back(user)),
+            Op::Chores { upto, now } => self.chores(upto, now, |user| batch.is_back(user)),
             Op::Seen { at } => self.seen(at),
             Op::Expire { before, chats, most } => self.expire(before, &chats, most),
             Op::Sweep { files, rows, order } => self.sweep(files, &rows, order),

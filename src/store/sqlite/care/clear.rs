@@ -130,8 +130,8 @@ pub fn clear(data: &Path, clock: Clock) -> Result<(), AdminError> {
     while sweep.step(&store, &media)? {}
     for _ in 0..ROUNDS {
         // Its outcome comes behind those of all that was found before.
-        store.submit(Op::Chores { upto: u64::MAX });
-        if done.recv().is_err() || store.due_chores()?.is_none() {
+        store.submit(Op::Chores { upto: u64::MAX, now });
+        if done.recv().is_err() || store.due_chores(now)?.is_none() {
             break;
         }
     }

@@ -17,7 +17,7 @@ fn a_guest_who_is_over_is_retired_and_the_home_with_it() {
     rig.say(bob.user, all(), "hi all");
     rig.depart(bob.user);
     rig.pass(DAY);
-    assert!(rig.store.due_chores().unwrap().is_none(), "within a day");
+    assert!(rig.store.due_chores(rig.time()).unwrap().is_none(), "within a day");
     rig.pass(SECOND);
     rig.online.lock().unwrap().insert(kay);
     assert_eq!(rig.chores().ended, [(bob.user, Farewell::Kicked)]);
@@ -67,8 +67,8 @@ fn a_token_that_was_not_used_for_thirty_days_is_forgotten() {
     let mut rig = Rig::new();
     let ann = rig.user("ann", "hash");
     rig.pass(31 * DAY);
-    assert!(rig.store.due_chores().unwrap().is_none());
-    rig.ask(Op::Chores { upto: u64::MAX });
+    assert!(rig.store.due_chores(rig.time()).unwrap().is_none());
+    rig.ask(Op::Chores { upto: u64::MAX, now: rig.time() });
     assert_eq!(count(&rig, "SELECT count(*) FROM tokens"), 1, "who is connected uses it");
     rig.depart(ann);
     rig.chores();
@@ -127,12 +127,12 @@ fn a_large_home_is_deleted_in_many_transactions() {
     let of_home = "SELECT count(*) FROM messages";
     let mut admin = rig.admin();
     let command = std::thread::spawn(move || admin.delete("ann"));
-    while rig.store.due_chores().unwrap().is_none() {
+    while rig.store.due_chores(rig.time()).unwrap().is_none() {
         std::thread::yield_now();
     }
     let mut left = vec![count(&rig, of_home)];
-    while rig.store.due_chores().unwrap().is_some() {
-        rig.ask(Op::Chores { upto: u64::MAX });
+    while rig.store.due_chores(rig.time()).unwrap().is_some() {
+        rig.ask(Op::Chores { upto: u64::MAX, now: rig.time() });
         left.push(count(&rig, of_home));
     }
     assert_eq!(left, [4001, 2001, 1, 0]);
@@ -152,7 +152,7 @@ fn a_command_does_not_wait_for_a_large_home_to_be_deleted() {
     for user in [ann, bob] {
         rig.other().execute("INSERT INTO orders (user) VALUES (?1)", [user.0.cast_signed()]).unwrap();
     }
-    match rig.ask(Op::Chores { upto: u64::MAX }) {
+    match rig.ask(Op::Chores { upto: u64::MAX, now: rig.time() }) {
         Committed::Chores(chores) => assert!(chores.ended.iter().any(|(user, _)| *user == bob), "{chores:?}"),
         other => panic!("{other:?}"),
     }
@@ -165,11 +165,11 @@ fn an_order_waits_until_its_bans_were_seen() {
     let mut rig = Rig::new();
     let order = "INSERT INTO orders (user) VALUES (NULL)";
     rig.other().execute(order, []).unwrap();
-    let due = rig.store.due_chores().unwrap().unwrap();
+    let due = rig.store.due_chores(rig.time()).unwrap().unwrap();
     rig.other().execute(order, []).unwrap();
-    rig.ask(Op::Chores { upto: due.upto });
+    rig.ask(Op::Chores { upto: due.upto, now: rig.time() });
     assert_eq!(count(&rig, "SELECT count(*) FROM orders"), 1);
-    assert!(rig.store.due_chores().unwrap().unwrap().upto > due.upto);
+    assert!(rig.store.due_chores(rig.time()).unwrap().unwrap().upto > due.upto);
 }
 
 #[test]
@@ -183,7 +183,7 @@ fn many_guests_are_retired_a_part_at_a_time() {
         )
         .unwrap();
     let retired = "SELECT count(*) FROM users WHERE deleted_at IS NOT NULL";
-    rig.ask(Op::Chores { upto: u64::MAX });
+    rig.ask(Op::Chores { upto: u64::MAX, now: rig.time() });
     assert_eq!(count(&rig, retired), 64);
     rig.chores();
     assert_eq!(count(&rig, retired), 600);
