@@ -31,7 +31,6 @@ const NOTED: Duration = Duration::from_millis(10);
 const PAUSES: u32 = 2;
 /// The longest pause: a turn may have waited for a disk, or for a reader.
 const LONGEST_PAUSE: Duration = Duration::from_millis(20);
-
 /// The longest that a turn lasts for crowds to hear of it.
 const LONGEST_LINE: Duration = Duration::from_millis(100);
 

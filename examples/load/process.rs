@@ -53,6 +53,12 @@ impl Process {
         Ok(soft.parse().unwrap_or(usize::MAX))
     }
 
+    /// How many it has open.
+    pub(crate) fn open_descriptors(&self) -> Result<usize> {
+        let path = format!("/proc/{}/fd", self.0);
+        Ok(fs::read_dir(&path).map_err(|e| format!("{path}: {e}"))?.count())
+    }
+
     fn status(&self, key: &str) -> Result<f64> {
         let status = self.read("status")?;
         let line = status.lines().find_map(|line| line.strip_prefix(key)).ok_or("a status without memory")?;
@@ -102,6 +108,7 @@ mod tests {
         let this = Process::this();
         assert!(this.resident().unwrap() > 100.0);
         assert!(this.descriptors().unwrap() > 3);
+        assert!(this.open_descriptors().unwrap() > 3);
         assert!(this.cpu().unwrap() >= 0.0);
     }
 

@@ -29,17 +29,17 @@ const FLOOD_BYTES: usize = 64 * 1024;
 
 pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     let alone = texts(plan, target)?;
-    let before = target.process.as_ref().map(Process::resident).transpose()?;
+    let before = target.process.as_ref().map(Use::now).transpose()?;
     let (is_over, moves, thrown_out) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
-    let ((beside, moves_per_s), peak) = std::thread::scope(|scope| {
+    let (beside, moves_per_s, most) = std::thread::scope(|scope| {
         let crowd = scope.spawn(|| crowd(target.addr, plan, &is_over, &moves, &thrown_out));
         let measured = || -> Result<_> {
             std::thread::sleep(SETTLE);
             let (begin, before) = (Instant::now(), moves.load(Ordering::Relaxed));
             let beside = texts(plan, target)?;
             let moved = (moves.load(Ordering::Relaxed) - before) as f64;
-            let peak = target.process.as_ref().map(Process::peak).transpose()?;
-            Ok(((beside, moved / begin.elapsed().as_secs_f64()), peak))
+            let most = target.process.as_ref().map(Use::at_most).transpose()?;
+            Ok((beside, moved / begin.elapsed().as_secs_f64(), most))
         };
         let measured = measured();
         is_over.store(true, Ordering::Relaxed);
@@ -57,10 +57,40 @@ pub(super) fn run(plan: &Plan, target: &Target) -> Result<Figures> {
     figures.put("beside_p50_us", beside.answers.micros(0.5));
     figures.put("beside_p99_us", beside.answers.micros(0.99));
     figures.put("p50_raised_percent", 100.0 * (beside.answers.micros(0.5) / alone.answers.micros(0.5) - 1.0));
-    if let (Some(before), Some(peak)) = (before, peak) {
-        figures.put("raised_mib", (peak - before) / 1024.0);
+    if let (Some(process), Some(before), Some(most)) = (&target.process, before, most) {
+        figures.put("raised_mib", (most.kib - before.kib) / 1024.0);
+        figures.put("descriptors", most.descriptors as f64);
+        figures.put("descriptors_left", left(process, before.descriptors)? as f64);
     }
     Ok(figures)
+}
+
+/// What the server has.
+struct Use {
+    kib: f64,
+    descriptors: usize,
+}
+
+impl Use {
+    fn now(process: &Process) -> Result<Use> {
+        Ok(Use { kib: process.resident()?, descriptors: process.open_descriptors()? })
+    }
+
+    fn at_most(process: &Process) -> Result<Use> {
+        Ok(Use { kib: process.peak()?, ..Use::now(process)? })
+    }
+}
+
+/// Descriptors that the server has more than before, once nobody is there and it has had time to notice.
+fn left(process: &Process, before: usize) -> Result<usize> {
+    let end = Instant::now() + DRAIN;
+    loop {
+        let left = process.open_descriptors()?.saturating_sub(before);
+        if left == 0 || Instant::now() >= end {
+            return Ok(left);
+        }
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }
 
 /// Texts one at a time.
