@@ -125,8 +125,11 @@ impl Positions {
 
     /// SYNC was refused: the stream goes on where it stood.
     pub(crate) fn sync_refused(&mut self, chat: u64) {
-        if let Some(place) = self.places.get_mut(&chat) {
-            place.syncing = false;
+        match self.places.get_mut(&chat) {
+            // Perhaps there is no such chat.
+            Some(Place { pos: Pos::Unknown, .. }) => drop(self.places.remove(&chat)),
+            Some(place) => place.syncing = false,
+            None => {}
         }
     }
 
@@ -232,5 +235,17 @@ mod tests {
         }
         assert!(p.from(CHATS as u64, 1).is_err());
         assert!(p.from(3, 2).is_ok());
+    }
+
+    #[test]
+    fn chats_that_could_not_be_synced_take_no_room() {
+        let mut p = Positions::default();
+        check(&mut p, 1, Verdict::Take);
+        for chat in CHAT..CHAT + 2 * CHATS as u64 {
+            p.sync_sent(chat).expect("room");
+            p.sync_refused(chat);
+        }
+        assert_eq!(p.known(), [(CHAT, 1)]);
+        check(&mut p, 2, Verdict::Take);
     }
 }
