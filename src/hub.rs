@@ -55,6 +55,8 @@ pub struct Link {
     user: OnceLock<(UserId, Arc<str>)>,
     /// The chats that it has a place in.
     chats: Mutex<Box<[ChatId]>>,
+    /// The room that it is in, as far as what was committed tells; 0: none.
+    current: AtomicU64,
     /// Set when it is to get no place in a chat any more; changed under the directory's lock.
     is_muted: AtomicBool,
     /// How its client wishes its user to be seen: a [`Presence`].
@@ -70,6 +72,7 @@ impl Link {
             greeted: OnceLock::new(),
             user: OnceLock::new(),
             chats: Mutex::default(),
+            current: AtomicU64::new(0),
             is_muted: AtomicBool::new(false),
             presence: AtomicU8::new(Presence::Online as u8),
         }

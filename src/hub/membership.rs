@@ -9,6 +9,7 @@ use crate::store::{ChatHead, ChatKind, Entered, Invited, Joined, Left};
 use bytes::Bytes;
 use chatwire_codec::frame::{self, kind};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 impl Hub {
     /// Gives whom to wake soon.
@@ -28,7 +29,10 @@ impl Hub {
             }
         };
         if let Some(left) = &joined.left {
-            self.ended(left, Change::Left, link.as_deref());
+            // Other connections of the user may have left that room and joined it again since this JOIN came. Then it was
+            // none that this one is in, which must be told what it has done.
+            let knows = |link: &&Link| link.current.load(Ordering::Relaxed) == left.chat.0;
+            self.ended(left, Change::Left, link.as_deref().filter(knows));
         }
         let head = ChatHead { chat: joined.chat, kind: ChatKind::Room, last_seq: joined.last_seq };
         if joined.is_new {
@@ -39,6 +43,7 @@ impl Hub {
         }
         // The answer goes out before anything that is committed later, since this is where that comes from.
         link.inspect(|link| {
+            link.current.store(joined.chat.0, Ordering::Relaxed);
             let notices = [Notice::Joined(joined.chat), Notice::Answered];
             link.outbox.begin_answer(notices, |out| delivery::joined(out, req, &joined, joined.last_seq));
         })
@@ -101,6 +106,10 @@ impl Hub {
             directory.unsubscribe(left.chat, (left.user, device.id));
             device.remove_chat(left.chat);
             device.outbox.forget_events(left.chat);
+            // Nobody else writes it: what is committed is dealt out one after another.
+            if device.current.load(Ordering::Relaxed) == left.chat.0 {
+                device.current.store(0, Ordering::Relaxed);
+            }
         }
         drop(directory);
         let event = delivery::member(left.chat, change, left.user, &left.user_name, left.at);
@@ -145,5 +154,66 @@ impl Hub {
 pub(super) fn answer(link: Option<&Link>, write: impl FnOnce(&mut Vec<u8>)) {
     if let Some(link) = link {
         link.outbox.answer_and_notify([Notice::Answered], write);
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::Durability;
+    use crate::delivery::Segment;
+    use crate::hub::Greeting;
+    use crate::id::Seq;
+    use crate::outbox::Queue;
+    use crate::permits::Permits;
+    use crate::store::sqlite::{Options, SqliteStore};
+
+    const ROOM: ChatId = ChatId(7);
+    const USER: UserId = UserId(2);
+
+    fn left() -> Left {
+        Left { user: USER, user_name: "bo".into(), chat: ROOM, room: "harbour".into(), at: 3 }
+    }
+
+    fn joined(chat: ChatId, left: Option<Left>) -> Result<Joined, Refusal> {
+        let (user_name, room, last_seq) = ("bo".into(), "harbour".into(), Seq::default());
+        let (is_new, created, at) = (false, false, 4);
+        Ok(Joined { user: USER, user_name, chat, last_seq, room, created, is_new, at, left })
+    }
+
+    #[test]
+    fn whoever_leaves_a_room_by_join_is_told_so_unless_it_was_the_one_that_it_was_in() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
+        let options = Options { data, durability: Durability::Normal, readers: 1, clock };
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
+        let hub = Hub::new(store, greeting, Permits::new(9), None, || 0);
+        let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
+        assert!(link.user.set((USER, "bo".into())).is_ok());
+        hub.directory().users.insert(USER, vec![link.clone()]);
+        let told = || {
+            let mut queue = Queue::default();
+            let unsent = link.outbox.take_into(&mut queue);
+            let memory = queue.iter().map(|segment| segment.size().memory).sum();
+            link.outbox.sent(unsent, memory);
+            match queue.front() {
+                Some(Segment::Owned(bytes)) => bytes.first().copied(),
+                Some(Segment::Shared(bytes)) => bytes.first().copied(),
+                _ => None,
+            }
+        };
+        drop(hub.joined(link.id, 1, joined(ROOM, None)));
+        assert_eq!(told(), Some(kind::JOINED));
+        drop(hub.joined(link.id, 2, joined(ChatId::ALL, Some(left()))));
+        assert_eq!(told(), Some(kind::JOINED));
+        // In the room again; then another connection leaves it and joins it.
+        drop(hub.joined(link.id, 3, joined(ROOM, None)));
+        assert_eq!(told(), Some(kind::JOINED));
+        hub.ended(&left(), Change::Left, None);
+        assert_eq!(told(), Some(kind::MEMBER));
+        drop(hub.joined(link.id, 4, joined(ChatId::ALL, Some(left()))));
+        assert_eq!(told(), Some(kind::MEMBER));
     }
 }

@@ -252,11 +252,14 @@ impl Session {
             Notice::Welcomed { user, name } => self.welcomed(user, name),
             Notice::LoginRefused(refusal) => self.login_refused(now, &refusal),
             Notice::Joined(chat) => self.with_open(|open| open.current = Some(chat)),
-            Notice::Left(chat) => self.with_open(|open| {
-                if open.current == Some(chat) {
-                    open.current = None;
+            Notice::Left(chat) => {
+                self.with_open(|open| {
+                    open.current.take_if(|current| *current == chat);
+                });
+                if let Some(held) = self.held.as_deref_mut() {
+                    request::has_left(held, chat);
                 }
-            }),
+            }
             Notice::Answered => self.answered_request(),
             Notice::Uploaded(ticket, result) => self.handle_uploaded(ticket, result),
             Notice::Overrun => {

@@ -139,6 +139,18 @@ impl Session {
     }
 }
 
+/// A request that waits has its current room from when it came, and that is left now.
+pub(super) fn has_left(request: &mut Effect, chat: ChatId) {
+    let current = match request {
+        Effect::Submit(Op::Join(join)) => &mut join.leave,
+        Effect::Query(Query {
+            kind: QueryKind::Participants { chat: Target::Current(current), .. }, ..
+        }) => current,
+        _ => return,
+    };
+    current.take_if(|current| *current == chat);
+}
+
 fn participants_of(wanted: &frame::Participants<'_>, current: Option<ChatId>) -> Target {
     match (wanted.chat, wanted.room) {
         (0, "") => Target::Current(current),

@@ -207,6 +207,22 @@ fn join_leaves_the_current_room_unless_it_is_told_to_stay() {
 }
 
 #[test]
+fn a_join_that_waits_leaves_no_room_that_is_left_meanwhile() {
+    for (left, leaves) in [(ROOM, None), (ChatId(9), Some(ROOM))] {
+        let mut story = open();
+        story.notice(Notice::Joined(ROOM));
+        let _ = append(story.send(Text { text: "hi" }));
+        assert!(story.send(Join { req: 1, room: "b", flags: 0 }).is_empty(), "the text is not answered");
+        story.notice(Notice::Left(left));
+        story.session.handle_answered(1);
+        match story.session.poll_effect() {
+            Some(Effect::Submit(Op::Join(join))) => assert_eq!(join.leave, leaves),
+            other => panic!("{other:?}"),
+        }
+    }
+}
+
+#[test]
 fn limits_of_lists_are_kept_between_1_and_200() {
     for (asked, given) in [(0, 200), (1, 1), (200, 200), (201, 200), (u16::MAX, 200)] {
         match open().send(Rooms { req: 1, after: "", limit: asked }).pop() {
