@@ -497,3 +497,18 @@ fn refuse(link: Option<&Link>, about: u8, req: u32, refusal: &Refusal) {
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
+
+/// A hub with nobody there, over a store that is not started, and the folder of that.
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+fn alone() -> (tempfile::TempDir, Hub) {
+    use crate::config::Durability;
+    use crate::store::sqlite::{Options, SqliteStore};
+
+    let dir = tempfile::tempdir().unwrap();
+    let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
+    let options = Options { data, durability: Durability::Normal, readers: 1, clock };
+    let store = Arc::new(SqliteStore::open(options).unwrap());
+    let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
+    (dir, Hub::new(store, greeting, Permits::new(9), None, || 0))
+}

@@ -158,16 +158,11 @@ pub(super) fn answer(link: Option<&Link>, write: impl FnOnce(&mut Vec<u8>)) {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::Durability;
     use crate::delivery::Segment;
-    use crate::hub::Greeting;
     use crate::id::Seq;
     use crate::outbox::Queue;
-    use crate::permits::Permits;
-    use crate::store::sqlite::{Options, SqliteStore};
 
     const ROOM: ChatId = ChatId(7);
     const USER: UserId = UserId(2);
@@ -184,12 +179,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_a_room_by_join_is_told_so_unless_it_was_the_one_that_it_was_in() {
-        let dir = tempfile::tempdir().unwrap();
-        let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
-        let options = Options { data, durability: Durability::Normal, readers: 1, clock };
-        let store = Arc::new(SqliteStore::open(options).unwrap());
-        let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
-        let hub = Hub::new(store, greeting, Permits::new(9), None, || 0);
+        let (_data, hub) = crate::hub::alone();
         let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
         assert!(link.user.set((USER, "bo".into())).is_ok());
         hub.directory().users.insert(USER, vec![link.clone()]);

@@ -46,22 +46,12 @@ impl Hub {
 #[allow(clippy::unwrap_used)]
 mod tests {
     use super::*;
-    use crate::config::Durability;
-    use crate::hub::Greeting;
     use crate::id::{ChatId, UserId};
-    use crate::permits::Permits;
-    use crate::store::sqlite::{Options, SqliteStore};
     use crate::store::{ChatHead, ChatKind, Committed, Consumer, LoggedIn, Synced};
-    use std::sync::Arc;
 
     #[test]
     fn a_removal_follows_the_page_that_was_read_before_it() {
-        let dir = tempfile::tempdir().unwrap();
-        let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
-        let options = Options { data, durability: Durability::Normal, readers: 1, clock };
-        let store = Arc::new(SqliteStore::open(options).unwrap());
-        let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
-        let hub = Hub::new(store, greeting, Permits::new(9), None, || 0);
+        let (_data, hub) = crate::hub::alone();
         let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
         let (chat, kind, last_seq) = (ChatId::ALL, ChatKind::Room, 5);
         let chats = vec![ChatHead { chat, kind, last_seq }];
