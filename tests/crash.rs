@@ -195,7 +195,7 @@ fn what_is_too_old_goes_whole_however_often_that_is_cut_off() {
             .unwrap();
         drop(db);
         let (ops, path, most) = random.pick(&[
-            (op::WRITE | op::SYNC, "chatwire.db-wal", 20),
+            (op::WRITE | op::SYNC, "chatwire.db-wal", 12),
             (op::RENAME, "data/tmp", 6),
             (op::UNLINK, "data/tmp", 6),
         ]);
@@ -203,12 +203,16 @@ fn what_is_too_old_goes_whole_however_often_that_is_cut_off() {
         let action = random.pick(&[Action::KillBefore, Action::KillAfter]);
         disk.set(0, Rule { ops, path, thread, action, skip: random.number() % most, ..Rule::default() });
         server.start_again();
-        // What a client sees is gone, or the server is.
         let is_gone = |server: &Server| {
             let db = rusqlite::Connection::open(server.data().join("chatwire.db")).unwrap();
             !db.prepare("SELECT 1 FROM messages").unwrap().exists([]).unwrap()
         };
-        until("it is gone, or cut off", || !server.is_running() || is_gone(&server));
+        // The rows, then the files.
+        let is_all_gone = |server: &Server| {
+            is_gone(server)
+                && ["media", "tmp"].iter().all(|folder| files(&server.data().join(folder)).is_empty())
+        };
+        until("it is gone, or cut off", || !server.is_running() || is_all_gone(&server));
         cuts += usize::from(!server.is_running());
         server.kill();
         disk.clear(0);

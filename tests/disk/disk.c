@@ -230,8 +230,8 @@ int ftruncate64(int fd, off64_t len) {
     int done, action = rule_for_fd(TRUNCATE, fd);
     if (action == FAIL || action == SHORT) return -1;
     struct stat st;
-    if (!is_ours(fd, &st)) return REAL(ftruncate64)(fd, len);
-    CHANGE(REAL(ftruncate64)(fd, len), -1, record(R_TRUNCATE, st.st_ino, (uint64_t)len, 0, 0, 0, 0, 0));
+    if (!is_ours(fd, &st)) done = REAL(ftruncate64)(fd, len);
+    else CHANGE(REAL(ftruncate64)(fd, len), -1, record(R_TRUNCATE, st.st_ino, (uint64_t)len, 0, 0, 0, 0, 0));
     if (action == KILL_AFTER) raise(SIGKILL);
     return done;
 }
@@ -277,32 +277,33 @@ int fdatasync(int fd) { return sync_it(fd, REAL(fdatasync)); }
 int rename(const char *from, const char *to) {
     int done, action = has_rules(RENAME) ? rule_for(RENAME, to) : -1;
     if (action == FAIL || action == SHORT) return -1;
-    if (!is_in(from)) return REAL(rename)(from, to);
-    CHANGE(REAL(rename)(from, to), -1, record_paths(R_RENAME, 0, from, to));
+    if (!is_in(from)) done = REAL(rename)(from, to);
+    else CHANGE(REAL(rename)(from, to), -1, record_paths(R_RENAME, 0, from, to));
     if (action == KILL_AFTER) raise(SIGKILL);
     return done;
 }
 int unlink(const char *path) {
     int done, action = has_rules(UNLINK) ? rule_for(UNLINK, path) : -1;
     if (action == FAIL || action == SHORT) return -1;
-    if (!is_in(path)) return REAL(unlink)(path);
-    CHANGE(REAL(unlink)(path), -1, record_paths(R_UNLINK, 0, path, 0));
+    if (!is_in(path)) done = REAL(unlink)(path);
+    else CHANGE(REAL(unlink)(path), -1, record_paths(R_UNLINK, 0, path, 0));
     if (action == KILL_AFTER) raise(SIGKILL);
     return done;
 }
 int linkat(int from_fd, const char *from, int to_fd, const char *to, int flags) {
     int done, action = has_rules(LINK) ? rule_for(LINK, to) : -1;
     if (action == FAIL || action == SHORT) return -1;
-    if (!is_in(from)) return REAL(linkat)(from_fd, from, to_fd, to, flags);
-    CHANGE(REAL(linkat)(from_fd, from, to_fd, to, flags), -1, record_paths(R_LINK, 0, from, to));
+    if (!is_in(from)) done = REAL(linkat)(from_fd, from, to_fd, to, flags);
+    else CHANGE(REAL(linkat)(from_fd, from, to_fd, to, flags), -1, record_paths(R_LINK, 0, from, to));
     if (action == KILL_AFTER) raise(SIGKILL);
     return done;
 }
 int mkdir(const char *path, mode_t mode) {
     int done, action = has_rules(MKDIR) ? rule_for(MKDIR, path) : -1;
     if (action == FAIL || action == SHORT) return -1;
-    if (!is_in(path)) return REAL(mkdir)(path, mode);
-    CHANGE(REAL(mkdir)(path, mode), -1, record_paths(R_MKDIR, 0, path, 0));
+    if (!is_in(path)) done = REAL(mkdir)(path, mode);
+    else CHANGE(REAL(mkdir)(path, mode), -1, record_paths(R_MKDIR, 0, path, 0));
+    if (action == KILL_AFTER) raise(SIGKILL);
     return done;
 }
 
