@@ -20,6 +20,8 @@ mod membership;
 mod presence;
 mod removal;
 mod subs;
+#[cfg(test)]
+mod tests;
 
 use crate::delivery::{self, Change, Segment};
 use crate::error::Refusal;
@@ -478,9 +480,7 @@ impl Hub {
             sub.place = Place::Behind { at: synced.after, round };
             link.outbox.add_behind(synced.chat);
         }
-        link.outbox.answer(|out| delivery::synced(out, req, &synced));
-        drop(state);
-        link.outbox.notify(Notice::Answered);
+        link.outbox.answer_and_notify([Notice::Answered], |out| delivery::synced(out, req, &synced));
     }
 }
 
@@ -488,27 +488,12 @@ impl Hub {
 fn refuse(link: Option<&Link>, about: u8, req: u32, refusal: &Refusal) {
     if let Some(link) = link {
         log::debug!("connection {}: request of type {about:#04x} refused: {refusal}", link.id);
-        link.outbox.answer(|out| delivery::error(out, about, req.into(), refusal));
-        link.outbox.notify(Notice::Answered);
+        link.outbox
+            .answer_and_notify([Notice::Answered], |out| delivery::error(out, about, req.into(), refusal));
     }
 }
 
 /// Locks. What a panicking thread left under these locks is whole: each change is one step.
 fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// A hub with nobody there, over a store that is not started, and the folder of that.
-#[cfg(test)]
-#[allow(clippy::unwrap_used)]
-fn alone() -> (tempfile::TempDir, Hub) {
-    use crate::config::Durability;
-    use crate::store::sqlite::{Options, SqliteStore};
-
-    let dir = tempfile::tempdir().unwrap();
-    let (data, clock) = (dir.path().to_owned(), Arc::new(|| 0));
-    let options = Options { data, durability: Durability::Normal, readers: 1, clock };
-    let store = Arc::new(SqliteStore::open(options).unwrap());
-    let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
-    (dir, Hub::new(store, greeting, Permits::new(9), None, || 0))
 }

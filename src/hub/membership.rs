@@ -179,7 +179,7 @@ mod tests {
 
     #[test]
     fn whoever_leaves_a_room_by_join_is_told_so_unless_it_was_the_one_that_it_was_in() {
-        let (_data, hub) = crate::hub::alone();
+        let (_data, hub) = crate::hub::tests::alone();
         let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
         assert!(link.user.set((USER, "bo".into())).is_ok());
         hub.directory().users.insert(USER, vec![link.clone()]);

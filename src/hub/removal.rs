@@ -51,7 +51,7 @@ mod tests {
 
     #[test]
     fn a_removal_follows_the_page_that_was_read_before_it() {
-        let (_data, hub) = crate::hub::alone();
+        let (_data, hub) = crate::hub::tests::alone();
         let link = hub.enter(std::net::Ipv4Addr::LOCALHOST.into());
         let (chat, kind, last_seq) = (ChatId::ALL, ChatKind::Room, 5);
         let chats = vec![ChatHead { chat, kind, last_seq }];
