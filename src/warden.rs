@@ -39,8 +39,7 @@ const SWEEPING: Duration = Duration::from_millis(50);
 /// See the module.
 pub struct Warden {
     store: Arc<dyn Store>,
-    /// Clearing up that is under way.
-    sweep: Mutex<Option<Sweep>>,
+    sweeping: Mutex<Sweeping>,
     /// How long messages are kept; 0: for ever.
     kept: AtomicI64,
     /// Whether the clock is to be believed.
@@ -51,6 +50,17 @@ pub struct Warden {
     newcomers: Mutex<Newcomers>,
 }
 
+/// Clearing up.
+#[derive(Default)]
+struct Sweeping {
+    /// What is under way.
+    going: Option<Sweep>,
+    /// It was begun in this run.
+    has_begun: bool,
+    /// The last order that it was done for. It may still be due: until the store has noted that.
+    done: u64,
+}
+
 impl Warden {
     /// With the bans that are in force now. Blocks on the disk.
     ///
@@ -59,8 +69,8 @@ impl Warden {
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
         let leap = Mutex::new(Leap::new(store.seen_at()?));
-        let (sweep, kept, walk) = (Mutex::default(), AtomicI64::new(0), Mutex::default());
-        Ok(Warden { store, sweep, kept, leap, walk, bans, newcomers: Mutex::default() })
+        let (sweeping, kept, walk) = (Mutex::default(), AtomicI64::new(0), Mutex::default());
+        Ok(Warden { store, sweeping, kept, leap, walk, bans, newcomers: Mutex::default() })
     }
 
     /// So many new users may come from now on. Before that, any number.
@@ -96,27 +106,25 @@ impl Warden {
 
     /// Goes round for ever. Begins with clearing up behind the last run.
     pub async fn walk(self: Arc<Self>, hub: Arc<Hub>, uploads: Arc<Uploads>) {
-        let mut has_cleared_up = false;
         let mut round = interval(ROUND);
         round.set_missed_tick_behavior(MissedTickBehavior::Delay);
         for number in (0..ROUNDS_BETWEEN_CLEARINGS).cycle() {
             round.tick().await;
             let (warden, hub, uploads) = (self.clone(), hub.clone(), uploads.clone());
-            let job = move || {
-                let now = warden.believed_time();
-                let order = warden.look(now, &hub).or((!has_cleared_up).then_some(0));
-                if number == 0 || order.is_some() {
-                    uploads.clear(now);
-                }
-                let has_begun = warden.sweep(order, &uploads);
-                warden.expire(now, number % ROUNDS_BETWEEN_WALKS == 0, &hub);
-                has_begun
-            };
-            match spawn_blocking(job).await {
-                Ok(has_begun) => has_cleared_up |= has_begun,
-                Err(e) => log::error!("the warden's round failed: {e}"),
+            if let Err(e) = spawn_blocking(move || warden.go_round(number, &hub, &uploads)).await {
+                log::error!("the warden's round failed: {e}");
             }
         }
+    }
+
+    fn go_round(&self, number: u32, hub: &Hub, uploads: &Uploads) {
+        let now = self.believed_time();
+        let order = self.look(now, hub);
+        if number == 0 || order.is_some() {
+            uploads.clear(now);
+        }
+        self.sweep(order, uploads);
+        self.expire(now, number.is_multiple_of(ROUNDS_BETWEEN_WALKS), hub);
     }
 
     /// Has done what is due. Gives the order to clear up, if there is one.
@@ -167,25 +175,114 @@ impl Warden {
         }
     }
 
-    /// Goes on with clearing up, or begins if there is an order for it; false if it could not begin.
-    fn sweep(&self, order: Option<u64>, uploads: &Uploads) -> bool {
-        let mut sweep = self.sweep.lock().unwrap_or_else(PoisonError::into_inner);
-        if sweep.is_none()
-            && let Some(order) = order
+    /// Goes on with clearing up, or begins: the first time by itself, then if there is an order for it.
+    fn sweep(&self, order: Option<u64>, uploads: &Uploads) {
+        let mut sweeping = self.sweeping.lock().unwrap_or_else(PoisonError::into_inner);
+        let Sweeping { going, has_begun, done } = &mut *sweeping;
+        if going.is_none()
+            && let Some(order) = order.or((!*has_begun).then_some(0))
         {
-            *sweep = uploads.sweep(order);
-            if sweep.is_none() {
-                return false;
-            }
+            *going =
+                if order > 0 && order <= *done { Some(Sweep::ended(order)) } else { uploads.sweep(order) };
+            *has_begun |= going.is_some();
         }
         let end = clock::instant() + SWEEPING;
         while clock::instant() < end {
-            let Some(going) = sweep.as_mut() else { return true };
-            // What fails is in the log. An order stays, and is begun anew in the next round.
-            if !matches!(going.step(&*self.store, uploads.files()), Ok(true)) {
-                *sweep = None;
+            let Some(sweep) = going else { return };
+            match sweep.step(&*self.store, uploads.files()) {
+                Ok(true) => continue,
+                Ok(false) => *done = sweep.order().max(*done),
+                // It is in the log. An order stays, and is begun anew in the next round.
+                Err(_) => {}
             }
+            *going = None;
         }
-        true
+    }
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::config::Durability;
+    use crate::hub::Greeting;
+    use crate::jobs::Jobs;
+    use crate::permits::Permits;
+    use crate::quota::Quota;
+    use crate::store::media::MediaStore;
+    use crate::store::sqlite::{Options, SqliteStore};
+    use std::fs;
+    use std::path::PathBuf;
+
+    struct Site {
+        store: Arc<SqliteStore>,
+        hub: Arc<Hub>,
+        uploads: Arc<Uploads>,
+        warden: Arc<Warden>,
+        media: PathBuf,
+        _data: tempfile::TempDir,
+    }
+
+    impl Site {
+        /// Its store has no thread.
+        fn new() -> Site {
+            let dir = tempfile::tempdir().unwrap();
+            let (data, clock) = (dir.path().to_owned(), Arc::new(clock::wall));
+            let options = Options { data: data.clone(), durability: Durability::Normal, readers: 1, clock };
+            let store = Arc::new(SqliteStore::open(options).unwrap());
+            let media = Arc::new(MediaStore::open(&data).unwrap());
+            store.frees(media.clone());
+            let greeting = Greeting { epoch: 1, heartbeat: 30, max_text: 9, max_media: 9 };
+            let hub = Arc::new(Hub::new(store.clone(), greeting, Permits::new(9), None, || 0));
+            store.attend(hub.clone()).unwrap();
+            let quota = Quota::new(store.clone(), crate::quota::Allowed::default(), &[]);
+            let uploads = Arc::new(Uploads::new(store.clone(), media, quota, Jobs::OnThreads));
+            let warden = Arc::new(Warden::new(store.clone()).unwrap());
+            Site { store, hub, uploads, warden, media: data.join("media"), _data: dir }
+        }
+
+        /// A file that no message has.
+        fn stray(&self) -> PathBuf {
+            let folder = self.media.join("ab");
+            fs::create_dir_all(&folder).unwrap();
+            let stray = folder.join("c".repeat(62));
+            fs::write(&stray, b"of no message").unwrap();
+            stray
+        }
+    }
+
+    #[test]
+    fn clearing_up_behind_the_last_run_is_begun_again_until_it_can_be_and_then_not_any_more() {
+        let site = Site::new();
+        let (stray, away) = (site.stray(), site.media.with_extension("away"));
+        let rounds = || (0..3).for_each(|number| site.warden.go_round(number, &site.hub, &site.uploads));
+        fs::rename(&site.media, &away).unwrap();
+        fs::write(&site.media, b"no folder").unwrap();
+        rounds();
+        fs::remove_file(&site.media).unwrap();
+        fs::rename(&away, &site.media).unwrap();
+        rounds();
+        site.store.turn();
+        assert!(!stray.exists());
+        let stray = site.stray();
+        rounds();
+        site.store.turn();
+        assert!(stray.exists());
+    }
+
+    #[test]
+    fn an_order_to_clear_up_is_carried_out_once_and_not_until_the_store_has_noted_it() {
+        let site = Site::new();
+        let (stray, sweep) = (site.stray(), |order| site.warden.sweep(Some(order), &site.uploads));
+        sweep(1);
+        site.store.turn();
+        assert!(!stray.exists());
+        let stray = site.stray();
+        sweep(1);
+        site.store.turn();
+        assert!(stray.exists(), "what comes later is the next one's");
+        sweep(2);
+        site.store.turn();
+        assert!(!stray.exists());
     }
 }

@@ -31,6 +31,18 @@ impl Sweep {
         Ok(Sweep { shelves: media.shelves()?.into(), order })
     }
 
+    /// One with nothing left to see to, but to say once more that the order is carried out.
+    #[must_use]
+    pub fn ended(order: u64) -> Sweep {
+        Sweep { shelves: VecDeque::new(), order }
+    }
+
+    /// The last order that it carries out; 0: none.
+    #[must_use]
+    pub fn order(&self) -> u64 {
+        self.order
+    }
+
     /// Sees to the next folder; `false`: there was none left, and it is over. Blocks on the disk.
     ///
     /// # Errors
