@@ -103,28 +103,28 @@ impl Inbox {
 
     /// Swaps what waits for the empty `ops`, but for what is gathered.
     fn take(&self, ops: &mut Vec<Op>) {
+        self.waiting().take(ops);
+    }
+
+    /// The same, and what is gathered for the empty `gathered`, if it is time or nothing else waits. Both in one step: what
+    /// a connection has brought before its departure is taken before it.
+    fn take_all(&self, ops: &mut Vec<Op>, gathered: &mut Vec<Op>) {
         let mut waiting = self.waiting();
-        waiting.is_announced = false;
-        std::mem::swap(&mut waiting.ops, ops);
-        if ops.iter().any(|op| matches!(op, Op::Append(_))) {
-            waiting.messages_at = Some(clock::instant());
+        waiting.take(ops);
+        if waiting.gathered.is_empty() {
+            return;
+        }
+        let now = clock::instant();
+        if ops.is_empty() || waiting.gathers_for(now) == Some(Duration::ZERO) {
+            waiting.gathered_at = Some(now);
+            std::mem::swap(&mut waiting.gathered, gathered);
         }
     }
 
-    /// Swaps what is gathered for the empty `ops`, if it is time or nothing else is to do.
-    fn take_gathered(&self, ops: &mut Vec<Op>, is_idle: bool) {
-        let mut waiting = self.waiting();
-        if !waiting.gathered.is_empty() {
-            let now = clock::instant();
-            if is_idle || waiting.gathers_for(now) == Some(Duration::ZERO) {
-                waiting.gathered_at = Some(now);
-                std::mem::swap(&mut waiting.gathered, ops);
-            }
-        }
-    }
-
-    fn is_empty(&self) -> bool {
-        self.waiting().ops.is_empty()
+    /// Whether nothing is to be carried out now.
+    fn is_idle(&self) -> bool {
+        let waiting = self.waiting();
+        waiting.ops.is_empty() && waiting.gathers_for(clock::instant()) != Some(Duration::ZERO)
     }
 
     /// A list of ops is whole whoever panicked while holding it.
@@ -134,6 +134,14 @@ impl Inbox {
 }
 
 impl Waiting {
+    fn take(&mut self, ops: &mut Vec<Op>) {
+        self.is_announced = false;
+        std::mem::swap(&mut self.ops, ops);
+        if ops.iter().any(|op| matches!(op, Op::Append(_))) {
+            self.messages_at = Some(clock::instant());
+        }
+    }
+
     fn is_empty(&self) -> bool {
         self.ops.is_empty() && self.gathered.is_empty()
     }
@@ -169,6 +177,8 @@ struct Seat {
     writer: Writer,
     batch: Batch,
     ops: Vec<Op>,
+    /// What was gathered: it comes behind those.
+    gathered: Vec<Op>,
 }
 
 impl Desk {
@@ -199,6 +209,7 @@ impl Desk {
             && let Some(seat) = seat.as_mut()
             && seat.writer.begin_at_once()
         {
+            self.inbox.take(&mut seat.ops);
             self.work(seat);
             // Another may have taken all there was before the seat was free.
             seat.writer.undo();
@@ -211,7 +222,8 @@ impl Desk {
 
     /// Takes the seat for good.
     pub(super) fn open(&self, writer: Writer, consumer: Arc<dyn Consumer>) {
-        *self.sit() = Some(Seat { writer, batch: Batch::new(consumer), ops: Vec::new() });
+        *self.sit() =
+            Some(Seat { writer, batch: Batch::new(consumer), ops: Vec::new(), gathered: Vec::new() });
     }
 
     /// The writing thread: runs until the inbox is closed and empty.
@@ -239,10 +251,11 @@ impl Desk {
     /// Carries out what waits, and then what can be done while nothing does.
     pub(super) fn turn(&self) {
         if let Some(seat) = self.sit().as_mut() {
-            let had_work = self.work(seat);
-            self.inbox.take_gathered(&mut seat.ops, !had_work);
+            self.inbox.take_all(&mut seat.ops, &mut seat.gathered);
+            self.work(seat);
+            std::mem::swap(&mut seat.ops, &mut seat.gathered);
             seat.carry_out();
-            while seat.writer.index(self.inbox.is_empty()) {}
+            while seat.writer.index(self.inbox.is_idle()) {}
         }
     }
 
@@ -261,14 +274,12 @@ impl Desk {
         self.inbox.close();
     }
 
-    /// Carries out what waits, but for what is gathered. Tells whether there was anything.
-    fn work(&self, seat: &mut Seat) -> bool {
-        self.inbox.take(&mut seat.ops);
+    /// Carries out what was taken, but for what was gathered.
+    fn work(&self, seat: &mut Seat) {
         let (count, began) = (seat.ops.len(), seat.writer.now());
         seat.carry_out();
         let took = seat.writer.now() - began;
         self.is_calm.store(count <= FEW && took <= QUICK, Ordering::Relaxed);
-        count > 0
     }
 
     fn sit(&self) -> MutexGuard<'_, Option<Seat>> {
@@ -346,10 +357,11 @@ mod tests {
         ops.len()
     }
 
-    fn take_gathered(desk: &Desk, is_idle: bool) -> usize {
-        let mut ops = Vec::new();
-        desk.inbox.take_gathered(&mut ops, is_idle);
-        ops.len()
+    /// How many of both.
+    fn take_all(desk: &Desk) -> (usize, usize) {
+        let (mut ops, mut gathered) = (Vec::new(), Vec::new());
+        desk.inbox.take_all(&mut ops, &mut gathered);
+        (ops.len(), gathered.len())
     }
 
     #[tokio::test(start_paused = true)]
@@ -363,13 +375,13 @@ mod tests {
         desk.submit(op());
         assert_eq!((waiting(&desk), take(&desk)), ((1, 1), 0));
         // Its turn comes when nothing else is to do, and ends what the first has begun.
-        assert_eq!(take_gathered(&desk, true), 1);
+        assert_eq!(take_all(&desk), (0, 1));
         advance(GATHERS).await;
         desk.submit(op());
         assert_eq!((waiting(&desk), take(&desk)), ((1, 0), 1), "none has just been");
         desk.submit(op());
         assert_eq!(waiting(&desk), (1, 1));
-        assert_eq!(take_gathered(&desk, true), 1);
+        assert_eq!(take_all(&desk), (0, 1));
         advance(LATELY).await;
         desk.submit(op());
         desk.submit(op());
@@ -383,15 +395,21 @@ mod tests {
         assert_eq!(take(&desk), 1);
         desk.submit(op());
         desk.submit(op());
-        assert_eq!((waiting(&desk), take(&desk)), ((2, 1), 1));
-        assert_eq!(take_gathered(&desk, false), 0);
+        desk.submit(message());
+        assert_eq!(
+            (waiting(&desk), take_all(&desk)),
+            ((3, 1), (2, 0)),
+            "it is not time, and there is other work"
+        );
+        assert!(desk.inbox.is_idle());
         advance(GATHERS + LATELY).await;
         // One that comes now would not have to wait, but the other came first.
         desk.submit(op());
         assert_eq!(waiting(&desk), (2, 2));
-        assert!(desk.inbox.wait() && desk.is_due());
-        assert_eq!(take_gathered(&desk, false), 2);
-        assert!(!desk.is_due());
+        assert!(desk.inbox.wait() && desk.is_due() && !desk.inbox.is_idle());
+        desk.bring(message());
+        assert_eq!(take_all(&desk), (1, 2));
+        assert!(!desk.is_due() && desk.inbox.is_idle());
     }
 
     #[tokio::test(start_paused = true)]
@@ -403,7 +421,7 @@ mod tests {
         assert_eq!(take(&desk), 1);
         desk.close();
         assert!(desk.inbox.wait());
-        assert_eq!((take(&desk), take_gathered(&desk, true)), (0, 2));
+        assert_eq!(take_all(&desk), (0, 2));
         assert!(!desk.inbox.wait());
         let desk = Desk::new();
         desk.submit(message());
