@@ -192,8 +192,8 @@ impl Warden {
             match sweep.step(&*self.store, uploads.files()) {
                 Ok(true) => continue,
                 Ok(false) => *done = sweep.order().max(*done),
-                // It is in the log. An order stays, and is begun anew in the next round.
-                Err(_) => {}
+                // It is in the log. It is begun anew in the next round: an order is still there.
+                Err(_) => *has_begun &= sweep.order() > 0,
             }
             *going = None;
         }

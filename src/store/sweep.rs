@@ -52,10 +52,13 @@ impl Sweep {
             store.submit(Op::Sweep { files: Vec::new(), rows: Vec::new(), order: self.order });
             return Ok(false);
         };
-        let files = media.on_shelf(&shelf).map_err(|e| {
-            log::error!("{}: {e}; it is not cleared up", shelf.display());
-            Refusal::internal()
-        })?;
+        let files = match media.on_shelf(&shelf) {
+            Ok(files) => files,
+            Err(e) => {
+                log::error!("{}: {e}; it is not cleared up", shelf.display());
+                return Ok(true);
+            }
+        };
         let spare = store.spare(&files)?;
         for files in spare.files.chunks(SPARE) {
             store.submit(Op::Sweep { files: files.to_vec(), rows: Vec::new(), order: 0 });
