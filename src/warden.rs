@@ -68,9 +68,12 @@ impl Warden {
     /// When they cannot be read.
     pub fn new(store: Arc<dyn Store>) -> Result<Self, Refusal> {
         let bans = RwLock::new(store.bans()?);
-        let leap = Mutex::new(Leap::new(store.seen_at()?));
+        let leap = Mutex::new(Leap::new(store.seen()?));
         let (sweeping, kept, walk) = (Mutex::default(), AtomicI64::new(0), Mutex::default());
-        Ok(Warden { store, sweeping, kept, leap, walk, bans, newcomers: Mutex::default() })
+        let warden = Warden { store, sweeping, kept, leap, walk, bans, newcomers: Mutex::default() };
+        // Before anybody logs in by it.
+        warden.believed_time();
+        Ok(warden)
     }
 
     /// So many new users may come from now on. Before that, any number.
@@ -151,9 +154,10 @@ impl Warden {
                 ahead / DAY
             );
         }
-        if let Some(at) = look.note {
-            self.store.submit(Op::Seen { at });
+        if let Some(seen) = look.note {
+            self.store.submit(Op::Seen(seen));
         }
+        self.store.set_ahead(wall.saturating_sub(look.believed));
         look.believed
     }
 

@@ -9,19 +9,38 @@ use std::time::{Duration, Instant};
 
 /// So much further than when it was last seen the clock may be.
 const LEAP: Micros = 24 * 3600 * 1_000_000;
-/// How long it has then to be put right.
-const WAIT: Duration = Duration::from_secs(24 * 3600);
+/// How long it has then to be put right, while a server runs.
+const WAIT: Micros = 24 * 3600 * 1_000_000;
 /// How often it is to be written down where the clock is.
 const NOTE: Micros = 3600 * 1_000_000;
+
+/// Where the clock is: what is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// Where it was when it was last believed.
+    pub at: Micros,
+    /// That it is not believed now.
+    pub doubt: Option<Doubt>,
+}
+
+/// A clock that is not believed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Doubt {
+    /// Where it was last.
+    pub at: Micros,
+    /// How long it has been waited for who might put it right.
+    pub waited: Micros,
+}
 
 /// The clock as it was seen.
 #[derive(Debug)]
 pub struct Leap {
     /// When it was last believed; `None`: never.
     seen: Option<Micros>,
-    noted: Option<Micros>,
-    /// Since when it is waited.
-    waits: Option<Instant>,
+    noted: Option<Seen>,
+    doubt: Option<Doubt>,
+    /// When it was looked at last.
+    looked: Option<Instant>,
 }
 
 /// What comes of a look at it.
@@ -32,33 +51,58 @@ pub struct Look {
     /// It has just been found to be so far ahead.
     pub leapt: Option<Micros>,
     /// This is to be written down.
-    pub note: Option<Micros>,
+    pub note: Option<Seen>,
 }
 
 impl Leap {
     /// With what was written down last.
     #[must_use]
-    pub fn new(noted: Option<Micros>) -> Leap {
-        Leap { seen: noted, noted, waits: None }
+    pub fn new(noted: Option<Seen>) -> Leap {
+        Leap {
+            seen: noted.map(|seen| seen.at),
+            noted,
+            doubt: noted.and_then(|seen| seen.doubt),
+            looked: None,
+        }
     }
 
     /// Looks at the clock for people; `now`: on one that nobody sets.
     pub fn look(&mut self, wall: Micros, now: Instant) -> Look {
         let seen = self.seen.unwrap_or(wall);
+        let looked = self.looked.replace(now);
         let ahead = wall.saturating_sub(seen);
         if ahead > LEAP {
-            let is_new = self.waits.is_none();
-            let since = *self.waits.get_or_insert(now);
-            if now.saturating_duration_since(since) < WAIT {
-                return Look { believed: seen, leapt: is_new.then_some(ahead), note: None };
+            let passed = looked.map_or(0, |looked| micros(now.saturating_duration_since(looked)));
+            let went_on = self.doubt.filter(|doubt| (wall - doubt.at - passed).saturating_abs() <= LEAP);
+            let waited = went_on.map_or(0, |doubt| doubt.waited + passed);
+            let doubt = Doubt { at: wall, waited };
+            self.doubt = Some(doubt);
+            if waited < WAIT {
+                let leapt = (went_on.is_none() || looked.is_none()).then_some(ahead);
+                let noted = self.noted.and_then(|noted| noted.doubt).map_or(0, |doubt| doubt.waited);
+                let is_due = waited - noted >= NOTE || waited < noted;
+                return Look {
+                    believed: seen,
+                    leapt,
+                    note: self.note(is_due, Seen { at: seen, doubt: self.doubt }),
+                };
             }
         }
-        (self.seen, self.waits) = (Some(wall), None);
-        let is_due = self.noted.is_none_or(|noted| wall.saturating_sub(noted).saturating_abs() >= NOTE);
-        let note = is_due.then_some(wall);
-        self.noted = note.or(self.noted);
-        Look { believed: wall, leapt: None, note }
+        (self.seen, self.doubt) = (Some(wall), None);
+        let is_far = |noted: Seen| wall.saturating_sub(noted.at).saturating_abs() >= NOTE;
+        let is_due = self.noted.is_none_or(|noted| noted.doubt.is_some() || is_far(noted));
+        Look { believed: wall, leapt: None, note: self.note(is_due, Seen { at: wall, doubt: None }) }
     }
+
+    fn note(&mut self, is_due: bool, seen: Seen) -> Option<Seen> {
+        let note = is_due.then_some(seen);
+        self.noted = note.or(self.noted);
+        note
+    }
+}
+
+fn micros(span: Duration) -> Micros {
+    Micros::try_from(span.as_micros()).unwrap_or(Micros::MAX)
 }
 
 #[cfg(test)]
@@ -73,44 +117,86 @@ mod tests {
         Duration::from_secs(n * 3600)
     }
 
+    fn seen(at: Micros) -> Seen {
+        Seen { at, doubt: None }
+    }
+
     #[test]
     fn a_clock_that_goes_on_is_believed_and_written_down_once_an_hour() {
         let (mut leap, begun) = (Leap::new(None), Instant::now());
         for hour in 0..100 {
             let now = begun + hours(hour);
             let wall = YEAR + i64::try_from(hour).unwrap() * HOUR;
-            assert_eq!(leap.look(wall, now), Look { believed: wall, leapt: None, note: Some(wall) });
+            assert_eq!(leap.look(wall, now), Look { believed: wall, leapt: None, note: Some(seen(wall)) });
             assert_eq!(leap.look(wall + 1, now), Look { believed: wall + 1, leapt: None, note: None });
         }
     }
 
     #[test]
     fn a_clock_that_has_leapt_is_believed_after_a_day() {
-        for seen in [YEAR, 2 * YEAR] {
-            let (mut leap, begun) = (Leap::new(Some(seen)), Instant::now());
-            let last = seen + DAY;
+        for year in [YEAR, 2 * YEAR] {
+            let (mut leap, begun) = (Leap::new(Some(seen(year))), Instant::now());
+            let last = year + DAY;
             assert_eq!(leap.look(last, begun).believed, last);
-            let far = seen + 74 * YEAR;
-            let mut doubted = Look { believed: last, leapt: Some(far - last), note: None };
+            let far = year + 74 * YEAR;
+            let doubted = Look { believed: last, leapt: Some(far - last), note: None };
             assert_eq!(leap.look(far, begun), doubted);
-            // It is told once, and a server that begins anew waits anew.
-            doubted.leapt = None;
-            assert_eq!(leap.look(far + 23 * HOUR, begun + hours(23)), doubted);
-            assert_eq!(Leap::new(Some(last)).look(far, begun + hours(25)).believed, last);
-            assert_eq!(leap.look(far + DAY, begun + hours(24)).believed, far + DAY);
-            assert_eq!(leap.look(far + DAY + 1, begun + hours(24)).believed, far + DAY + 1);
+            // It is told once, and written down once an hour.
+            let after = |hour: Micros| (far + hour * HOUR, begun + hours(hour.unsigned_abs()));
+            for hour in 1..24 {
+                let ((at, now), waited) = (after(hour), hour * HOUR);
+                let note = Some(Seen { at: last, doubt: Some(Doubt { at, waited }) });
+                assert_eq!(leap.look(at, now), Look { believed: last, leapt: None, note });
+                assert_eq!(leap.look(at, now), Look { believed: last, leapt: None, note: None });
+            }
+            let (at, now) = after(24);
+            assert_eq!(leap.look(at, now), Look { believed: at, leapt: None, note: Some(seen(at)) });
+            assert_eq!(leap.look(at + 1, now), Look { believed: at + 1, leapt: None, note: None });
         }
     }
 
     #[test]
+    fn a_server_that_begins_anew_goes_on_waiting_for_as_long_as_it_runs() {
+        let (mut noted, begun) = (Some(seen(YEAR)), Instant::now());
+        // After some days off it is off every night.
+        let mut run = |wall: Micros| {
+            let mut leap = Leap::new(noted);
+            let mut believed = Vec::new();
+            for hour in 0..=11 {
+                let at = wall + hour * HOUR;
+                let look = leap.look(at, begun + hours(hour.unsigned_abs()));
+                believed.push(look.believed == at);
+                assert_eq!(look.leapt.is_some(), hour == 0 && !believed[0], "it is told at each start");
+                noted = look.note.or(noted);
+            }
+            believed
+        };
+        assert_eq!(run(YEAR + 3 * DAY), [false; 12]);
+        assert_eq!(run(YEAR + 4 * DAY), [false; 12]);
+        assert_eq!(run(YEAR + 5 * DAY), [[false; 2].as_slice(), &[true; 10]].concat());
+        assert_eq!(run(YEAR + 6 * DAY), [true; 12]);
+    }
+
+    #[test]
+    fn a_clock_that_leaps_again_is_waited_for_again() {
+        let (mut leap, begun) = (Leap::new(Some(seen(YEAR))), Instant::now());
+        let mut believed = |wall, hour| leap.look(wall, begun + hours(hour)).believed;
+        assert_eq!(believed(YEAR + 2 * DAY, 0), YEAR);
+        assert_eq!(believed(YEAR + 2 * DAY + 23 * HOUR, 23), YEAR);
+        assert_eq!(believed(50 * YEAR, 24), YEAR);
+        assert_eq!(believed(50 * YEAR + 23 * HOUR, 47), YEAR);
+        assert_eq!(believed(50 * YEAR + DAY, 48), 50 * YEAR + DAY);
+    }
+
+    #[test]
     fn a_clock_that_is_put_right_is_believed_at_once() {
-        let (mut leap, begun) = (Leap::new(Some(YEAR)), Instant::now());
+        let (mut leap, begun) = (Leap::new(Some(seen(YEAR))), Instant::now());
         let mut believed = |wall, hour| leap.look(wall, begun + hours(hour)).believed;
         assert_eq!(believed(50 * YEAR, 0), YEAR);
         assert_eq!(believed(YEAR + HOUR, 1), YEAR + HOUR);
         // The next leap has a day of its own.
         assert_eq!(believed(50 * YEAR, 2), YEAR + HOUR);
-        assert_eq!(believed(50 * YEAR, 25), YEAR + HOUR);
+        assert_eq!(believed(50 * YEAR + 23 * HOUR, 25), YEAR + HOUR);
         // It may be set back as far as anybody likes.
         assert_eq!(believed(-YEAR, 25), -YEAR);
         assert_eq!(believed(-YEAR + HOUR, 26), -YEAR + HOUR);

@@ -23,6 +23,7 @@ mod upload;
 use crate::error::Refusal;
 use crate::id::{ChatId, ConnId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
+use crate::policy::leap::Seen;
 pub(crate) use account::wrong_password;
 pub use account::{Account, Chores, DueChores, Farewell, FirstRoom, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
@@ -88,11 +89,8 @@ pub enum Op {
         /// So many at most.
         most: usize,
     },
-    /// The clock was seen to be here, and is believed: see [`leap`](crate::policy::leap).
-    Seen {
-        /// Where.
-        at: Micros,
-    },
+    /// Where the clock was seen to be: see [`leap`](crate::policy::leap).
+    Seen(Seen),
     /// What [`sweep`] has found to be needed by nobody goes, where that is still so.
     Sweep {
         /// Files of media without a row.
@@ -465,7 +463,11 @@ pub trait Store: Send + std::marker::Sync {
     ///
     /// # Errors
     /// `internal`.
-    fn seen_at(&self) -> Result<Option<Micros>, Refusal>;
+    fn seen(&self) -> Result<Option<Seen>, Refusal>;
+
+    /// The clock is so far ahead of what is believed of it; 0, as at first: it is believed. No token is too old by what it is
+    /// ahead.
+    fn set_ahead(&self, by: Micros);
 
     /// Whether there is little to do.
     fn is_calm(&self) -> bool;

@@ -249,7 +249,7 @@ impl Writer {
                 })
             })
             .optional()?;
-        let holder = found.filter(|holder| holder.may_come_back(&login.device, now));
+        let holder = found.filter(|holder| holder.may_come_back(&login.device, self.believed()));
         let holder = holder.ok_or_else(bad_token)?;
         self.may_come_in(user, now)?;
         Ok(holder)

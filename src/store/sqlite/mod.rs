@@ -42,6 +42,7 @@ use crate::config::Durability;
 use crate::error::Refusal;
 use crate::id::{ChatId, MediaId, Micros, Seq, UserId};
 use crate::policy::bans::Bans;
+use crate::policy::leap::Seen;
 use crate::store::Consumer;
 use crate::store::media::MediaStore;
 use index::Backlog;
@@ -49,6 +50,7 @@ use seat::Desk;
 use std::fs::File;
 use std::io;
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use writer::Writer;
@@ -79,6 +81,8 @@ pub struct Options {
 pub struct SqliteStore {
     desk: Arc<Desk>,
     readers: Readers,
+    /// See [`Store::set_ahead`].
+    ahead: Arc<AtomicI64>,
     epoch: u64,
     state: Mutex<State>,
     /// Held for life; freed with the file. A second server on the same folder is refused by it.
@@ -106,7 +110,9 @@ impl SqliteStore {
         let backlog = Backlog::of(&db).map_err(open::sqlite(&path))?;
         let mut writer = Writer::new(db, options.clock, backlog);
         writer.freed = freed;
+        let ahead = writer.ahead.clone();
         Ok(SqliteStore {
+            ahead,
             desk: Arc::new(Desk::new()),
             readers,
             epoch,
@@ -276,8 +282,12 @@ impl Store for SqliteStore {
         self.desk.is_calm()
     }
 
-    fn seen_at(&self) -> Result<Option<Micros>, Refusal> {
-        query::read(&self.readers, retention::seen_at)
+    fn seen(&self) -> Result<Option<Seen>, Refusal> {
+        query::read(&self.readers, retention::seen)
+    }
+
+    fn set_ahead(&self, by: Micros) {
+        self.ahead.store(by, Ordering::Relaxed);
     }
 
     fn due_chores(&self, now: Micros) -> Result<Option<DueChores>, Refusal> {

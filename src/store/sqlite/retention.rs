@@ -12,6 +12,7 @@ use super::writer::Writer;
 use super::{index, row};
 use crate::id::{ChatId, Micros, Seq};
 use crate::names;
+use crate::policy::leap::{Doubt, Seen};
 use crate::store::{ChatKind, Committed, Expired};
 use rusqlite::{Connection, OptionalExtension, params};
 
@@ -44,10 +45,12 @@ pub(super) fn expired(db: &Connection, before: Micros, after: ChatId) -> Done<Ex
     Ok(found)
 }
 
-/// Where the clock was when it was last believed.
-pub(super) fn seen_at(db: &Connection) -> Done<Option<Micros>> {
-    let mut select = db.prepare_cached("SELECT value FROM meta WHERE key = 'seen_at'")?;
-    Ok(select.query_row([], |row| row.get(0)).optional()?)
+/// Where the clock was seen to be.
+pub(super) fn seen(db: &Connection) -> Done<Option<Seen>> {
+    let mut select = db.prepare_cached("SELECT value FROM meta WHERE key = ?1")?;
+    let mut fact = |key| select.query_row([key], |row| row.get::<_, Micros>(0)).optional();
+    let doubt = fact("doubted_at")?.zip(fact("doubted_for")?).map(|(at, waited)| Doubt { at, waited });
+    Ok(fact("seen_at")?.map(|at| Seen { at, doubt }))
 }
 
 /// The newest of the messages that go.
@@ -58,11 +61,17 @@ pub(super) struct Last {
 }
 
 impl Writer {
-    pub(super) fn seen(&mut self, at: Micros) -> Committed {
+    pub(super) fn seen(&mut self, seen: Seen) -> Committed {
         let noted = self.atomically(|writer| {
-            let sql = "INSERT INTO meta (key, value) VALUES ('seen_at', ?1)
-                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-            Ok(writer.db.prepare_cached(sql)?.execute([at])?)
+            let mut delete = writer.db.prepare_cached("DELETE FROM meta WHERE key = ?1")?;
+            let mut insert = writer.db.prepare_cached("INSERT INTO meta (key, value) VALUES (?1, ?2)")?;
+            let mut note = |key, fact: Option<Micros>| {
+                delete.execute([key])?;
+                fact.map_or(Ok(0), |fact| insert.execute(params![key, fact]))
+            };
+            note("seen_at", Some(seen.at))?;
+            note("doubted_at", seen.doubt.map(|doubt| doubt.at))?;
+            Ok(note("doubted_for", seen.doubt.map(|doubt| doubt.waited))?)
         });
         // What fails is in the log. After the next start it may then be waited for a day.
         let _ = self.settle(noted);

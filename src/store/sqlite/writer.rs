@@ -24,6 +24,7 @@ use chatwire_codec::Code;
 use rusqlite::Connection;
 use std::collections::{BTreeSet, HashSet};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 /// Ops in one transaction: those behind them wait no longer than it takes.
@@ -43,6 +44,8 @@ pub(super) struct Writer {
     pub(super) db: Connection,
     pub(super) cache: Cache,
     clock: Clock,
+    /// How far the clock is ahead of what is believed of it.
+    pub(super) ahead: Arc<AtomicI64>,
     /// Why the running transaction must not be committed.
     doomed: Option<Refusal>,
     /// The files that came with messages of the running transaction, stored or refused.
@@ -84,8 +87,21 @@ impl Writer {
     pub(super) fn new(db: Connection, clock: Clock, backlog: Backlog) -> Self {
         let (cache, unfinished) = (Cache::default(), BTreeSet::new());
         let (holds, freed, postponed, files) = (Vec::new(), Vec::new(), Vec::new(), None);
-        let (doomed, failing) = (None, false);
-        Writer { db, cache, clock, doomed, holds, freed, postponed, files, failing, unfinished, backlog }
+        let (doomed, failing, ahead) = (None, false, Arc::default());
+        Writer {
+            db,
+            cache,
+            clock,
+            ahead,
+            doomed,
+            holds,
+            freed,
+            postponed,
+            files,
+            failing,
+            unfinished,
+            backlog,
+        }
     }
 
     /// Carries out all these ops, and hands on what came of them.
@@ -113,6 +129,11 @@ impl Writer {
 
     pub(super) fn now(&self) -> Micros {
         (self.clock)()
+    }
+
+    /// By this time things may be too old.
+    pub(super) fn believed(&self) -> Micros {
+        self.now().saturating_sub(self.ahead.load(Ordering::Relaxed))
     }
 
     /// Begins the next transaction, unless somebody else has the database now. What fails otherwise will fail again for
@@ -256,7 +277,7 @@ impl Writer {
             Op::Departed { user } => self.departed(user),
             Op::Used { user, token } => self.used(user, &token),
             Op::Chores { upto, now } => self.chores(upto, now, |user| batch.is_back(user)),
-            Op::Seen { at } => self.seen(at),
+            Op::Seen(seen) => self.seen(seen),
             Op::Expire { before, chats, most } => self.expire(before, &chats, most),
             Op::Sweep { files, rows, order } => self.sweep(files, &rows, order),
         };
@@ -440,7 +461,7 @@ fn untried(op: &Op) -> Committed {
         Op::Sync(sync) => Committed::Sync(sync.conn, sync.req, Err(refusal)),
         Op::Upload(upload) => Committed::Upload(upload.conn, upload.ticket, Err(refusal)),
         Op::Departed { user } => Committed::Departed(*user, Vec::new()),
-        Op::Used { .. } | Op::Seen { .. } => Committed::Used,
+        Op::Used { .. } | Op::Seen(_) => Committed::Used,
         Op::Chores { .. } => Committed::Chores(Chores::default()),
         Op::Expire { .. } => Committed::Expired,
         Op::Sweep { .. } => Committed::Swept,

@@ -1,6 +1,7 @@
 //! Messages that are older than they are kept.
 
 use super::*;
+use crate::policy::leap::{Doubt, Seen};
 use crate::store::HistoryQuery;
 
 const DAY: Micros = 24 * HOUR;
@@ -153,4 +154,35 @@ fn one_step_takes_no_more_text_than_is_quickly_done() {
     rig.pass(2 * DAY);
     assert_eq!(rig.expire(1000), 3, "two of them a step");
     assert!(rig.all_of(ChatId::ALL).is_empty());
+}
+
+#[test]
+fn where_the_clock_was_is_kept_and_so_is_that_it_was_doubted_until_it_is_not() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.store.seen().unwrap(), None);
+    let doubt = Some(Doubt { at: 90 * DAY, waited: HOUR });
+    for seen in [Seen { at: DAY, doubt: None }, Seen { at: DAY, doubt }, Seen { at: 91 * DAY, doubt: None }] {
+        rig.ask(Op::Seen(seen));
+        rig = rig.reopen();
+        assert_eq!(rig.store.seen().unwrap(), Some(seen));
+    }
+}
+
+#[test]
+fn no_token_is_too_old_by_what_the_clock_is_ahead() {
+    let mut rig = Rig::new();
+    for name in ["kay", "bob"] {
+        let guest = rig.guest(name);
+        rig.depart(guest);
+    }
+    rig.pass(40 * DAY);
+    rig.store.set_ahead(40 * DAY);
+    let again = |rig: &mut Rig, name| rig.login(rig.token(token_of(name)), "phone", 9);
+    again(&mut rig, "kay").unwrap();
+    rig.pass(2 * DAY);
+    assert_eq!(
+        again(&mut rig, "bob").unwrap_err().code,
+        Code::Unauthenticated,
+        "by as much as it has gone on"
+    );
 }
