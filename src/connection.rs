@@ -199,12 +199,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     fn take_notices(&mut self, cx: &Context<'_>, now: Instant) {
         let taken = self.member.link.outbox.poll(cx);
-        if taken.answered > 0 {
-            self.session.handle_answered(taken.answered);
-        }
         for notice in taken.notices {
             let notice = self.count_failure(notice);
             self.session.handle_notice(now, notice);
+        }
+        // What has waited for these goes by what the notices say.
+        if taken.answered > 0 {
+            self.session.handle_answered(taken.answered);
         }
     }
 

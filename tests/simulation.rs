@@ -307,6 +307,28 @@ fn what_has_come_of_a_frame_counts_as_memory_until_the_rest_is_there() {
 }
 
 #[test]
+fn a_frame_that_has_come_whole_is_taken_however_short_memory_is() {
+    block_on(async {
+        let (_disk, mut server) = alone();
+        let pipe = Pipe::new(1 << 20);
+        let mut task = server.accept(&pipe);
+        pipe.send(&hello_and_sync("hi"));
+        rest(&server, &mut task).await;
+        pipe.take(usize::MAX);
+        let mut held = Held::new(server.hub.budget());
+        held.set(BYTES_IN_ALL);
+        for size in [4_000, 5_000, 8_000, 60_000] {
+            let mut out = Vec::new();
+            Text { text: &"a".repeat(size) }.encode(&mut out).unwrap();
+            pipe.send(&out);
+            rest(&server, &mut task).await;
+            assert_eq!(pipe.take(1), [kind::STATUS], "{size}");
+            pipe.take(usize::MAX);
+        }
+    });
+}
+
+#[test]
 fn who_is_behind_waits_while_as_many_pages_as_may_be_are_on_their_way() {
     const TEXT: &str = "said before";
     let has_text = |bytes: &[u8]| bytes.windows(TEXT.len()).any(|part| part == TEXT.as_bytes());

@@ -74,7 +74,8 @@ impl Body {
 
     /// Whether more may be handed in.
     pub(super) fn has_room(&self) -> bool {
-        self.filling.len() < PIECE_BYTES || matches!(self.stage, Stage::Failed(_))
+        let has_room = self.filling.is_empty() || self.filling.len() < PIECE_BYTES && self.held.has_room();
+        has_room || matches!(self.stage, Stage::Failed(_))
     }
 
     pub(super) fn write(&mut self, chunk: &[u8]) {
@@ -188,4 +189,44 @@ fn write(
 fn failed(e: &tokio::task::JoinError) -> Stage {
     log::error!("storing media failed: {e}");
     Stage::Failed(Refusal::internal())
+}
+
+#[cfg(test)]
+#[allow(clippy::unwrap_used)]
+mod tests {
+    use super::*;
+    use crate::clock;
+    use crate::config::Durability;
+    use crate::outbox::{BYTES_IN_ALL, Budget};
+    use crate::quota::Allowed;
+    use crate::store::sqlite::{Options, SqliteStore};
+    use std::task::Waker;
+
+    #[tokio::test]
+    async fn where_memory_is_short_no_more_is_read_than_the_disk_takes() {
+        let dir = tempfile::tempdir().unwrap();
+        let (data, clock) = (dir.path().to_owned(), Arc::new(clock::wall));
+        let options = Options { data, durability: Durability::Normal, readers: 1, clock };
+        let store = Arc::new(SqliteStore::open(options).unwrap());
+        let media = Arc::new(MediaStore::open(dir.path()).unwrap());
+        let quota = Quota::new(store, Allowed::default(), &[]);
+        let room = Room { quota, user: UserId(2), size: 1000, nonce: 0 };
+        let budget = Arc::new(Budget::default());
+        let mut body = Body::new(media, Jobs::OnTasks, MediaKind::File, room, Held::new(&budget));
+        let mut others = Held::new(&budget);
+        let mut cx = Context::from_waker(Waker::noop());
+        for is_short in [false, true] {
+            others.set(BYTES_IN_ALL * usize::from(is_short));
+            body.write(&[7; 100]);
+            assert!(body.poll(&mut cx).is_pending());
+            // Where memory is short that is on its way to the disk now.
+            body.write(&[7; 100]);
+            assert_eq!(body.has_room(), !is_short);
+        }
+        while !body.has_room() {
+            tokio::task::yield_now().await;
+            assert!(body.poll(&mut cx).is_pending());
+        }
+        assert!(body.filling.is_empty());
+    }
 }

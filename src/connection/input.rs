@@ -106,8 +106,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let end = if self.body.is_some() || self.uploads.is_some() {
                 scratch.len()
             } else {
-                // Where memory is short, no more than need be counted.
-                kept + self.member.link.outbox.budget().share().clamp(UNCOUNTED_BYTES, FRAME_BYTES)
+                // Where memory is short, no more than need be counted; but what a frame lacks at once, so that one that has come
+                // whole need not be kept at all.
+                let some = self.member.link.outbox.budget().share().clamp(UNCOUNTED_BYTES, FRAME_BYTES);
+                let lacks = whole(rest).saturating_sub(rest.len());
+                (kept + some.max(lacks)).min(scratch.len())
             };
             let mut buf = ReadBuf::new(&mut scratch[kept..end]);
             let n = match Pin::new(&mut self.stream).poll_read(cx, &mut buf) {
@@ -150,9 +153,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         // For the beginning of a frame there is always room.
         let wants_more = self.input.is_hungry && rest.len() > PREFIX_BYTES;
         // All that the frame needs: who was given memory for its beginning will have it for its end.
-        if wants_more && let Some(&[_, a, b, c, d]) = rest.first_chunk::<HEADER_LEN>() {
-            let whole = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
-            rest.reserve_exact(whole.min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
+        if wants_more {
+            rest.reserve_exact(whole(&rest).min(READ_BYTES + PREFIX_BYTES).saturating_sub(rest.len()));
         } else {
             rest.shrink_to(PREFIX_BYTES);
         }
@@ -169,9 +171,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Hands in a JOIN that has come with HELLO, if it is whole.
     fn look_ahead(&mut self, left: &mut &[u8]) {
-        let Some(&[kind::JOIN, a, b, c, d]) = left.first_chunk::<HEADER_LEN>() else { return };
-        let end = HEADER_LEN.saturating_add(u32::from_be_bytes([a, b, c, d]) as usize);
-        if end <= FIRST_JOIN_BYTES
+        let end = whole(left);
+        if left.first() == Some(&kind::JOIN)
+            && end <= FIRST_JOIN_BYTES
             && let Some(payload) = left.get(HEADER_LEN..end)
             && let Ok(join) = frame::Join::parse(payload)
             && self.session.handle_first_room(&join)
@@ -228,4 +230,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.session.handle_looked_at(now.instant, ended, inside);
         bytes.len() - left.len()
     }
+}
+
+/// How long the frame is that begins here; 0: that has not come yet.
+fn whole(bytes: &[u8]) -> usize {
+    let size = |&[_, a, b, c, d]: &[u8; HEADER_LEN]| u32::from_be_bytes([a, b, c, d]) as usize;
+    bytes.first_chunk().map_or(0, |header| HEADER_LEN.saturating_add(size(header)))
 }
