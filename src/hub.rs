@@ -32,7 +32,6 @@ use crate::presence::Presence;
 use crate::session::{Greeted, Notice};
 use crate::store::{ChatHead, Committed, Consumer, LoggedIn, Message, Op, Store, Synced};
 use batch::Batch;
-use chatwire_codec::Code;
 use chatwire_codec::frame;
 use chrono_tz::Tz;
 use directory::{Chat, ChatState, Directory, Place, Sub};
@@ -364,6 +363,10 @@ impl Consumer for Hub {
     fn is_online(&self, user: UserId) -> bool {
         Hub::is_online(self, user)
     }
+
+    fn admits(&self, user: UserId, coming: usize) -> Result<(), Refusal> {
+        self.admit_connection(user, coming)
+    }
 }
 
 /// What is committed besides messages.
@@ -412,12 +415,6 @@ impl Hub {
             return None;
         }
         let links = directory.users.entry(login.user).or_default();
-        let limit = self.connections_per_user.load(Ordering::Relaxed);
-        if limit > 0 && links.len() >= limit {
-            let text = format!("this user has {limit} connections already; close one of them first");
-            link.outbox.notify(Notice::LoginRefused(Refusal::new(Code::Busy, text)));
-            return None;
-        }
         // Most users have one connection, and those who have more do not come and go by the thousand.
         links.reserve_exact(1);
         links.push(link.clone());

@@ -285,8 +285,11 @@ fn a_user_has_no_more_connections_than_allowed() {
     let (one, others) = (Peer::guest(&server), Peer::guest(&server));
     let mut two = one.again(&server);
     let token = Peer::filled(Hello { auth: 2, secret: one.me().token, ..Hello::default() });
-    refused(&server, token, Code::Busy);
+    let mut late = Peer::connect(&server);
+    late.send_bytes(&[bytes_of(token.clone()), bytes_of(Join { req: 1, room: "tea", flags: 0 })].concat());
+    late.expect_fatal(Code::Busy, kind::HELLO);
     two.ping();
+    assert_eq!(two.chats().len(), 2, "nothing of what it brought was done");
     two.bye();
     one.again(&server).ping();
     drop(others);

@@ -6,6 +6,7 @@ use crate::error::Refusal;
 use crate::id::{Micros, UserId};
 use crate::session::{Notice, Rules};
 use crate::store::{Chores, Farewell, Op};
+use chatwire_codec::Code;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -41,6 +42,19 @@ impl Hub {
         for link in links {
             link.outbox.notify(Notice::Rules(rules.clone()));
         }
+    }
+
+    /// Whether the user may have another connection, beside so many that are coming.
+    ///
+    /// # Errors
+    /// `busy`.
+    pub(super) fn admit_connection(&self, user: UserId, coming: usize) -> Result<(), Refusal> {
+        let limit = self.connections_per_user.load(Ordering::Relaxed);
+        if limit == 0 || coming + self.directory().users.get(&user).map_or(0, Vec::len) < limit {
+            return Ok(());
+        }
+        let text = format!("this user has {limit} connections already; close one of them first");
+        Err(Refusal::new(Code::Busy, text))
     }
 
     /// So many connections may a user have from now on; 0: no limit.

@@ -10,6 +10,7 @@
 //! connection as a number that it hands back.
 
 mod account;
+mod consumer;
 mod group;
 pub mod media;
 mod membership;
@@ -27,6 +28,7 @@ use crate::policy::leap::Seen;
 pub(crate) use account::wrong_password;
 pub use account::{Account, Chores, DueChores, Farewell, FirstRoom, LoggedIn, Login, Who};
 use chatwire_codec::{Code, MediaKind};
+pub use consumer::Consumer;
 pub use group::{Create, Entered, Invite, Invited, Remove};
 pub use membership::{Join, Joined, Leave, Left};
 pub use page::{ChatRow, Found, HistoryPage, HistoryQuery, Listed, MemberRow, RoomRow, Search};
@@ -340,20 +342,6 @@ pub struct Synced {
     /// Where to go on: the larger of what was asked for and `first_seq` - 1.
     pub after: Seq,
 }
-
-/// Takes what came of the ops, in their order.
-pub trait Consumer: Send + std::marker::Sync {
-    /// Takes one batch, which is durable, and leaves `batch` empty. Called on the store's writing thread or
-    /// within [`Store::carry_out`], so it must neither block nor ask the store to wait.
-    fn committed(&self, batch: &mut Vec<Committed>);
-
-    /// Whether the user has a connection, as far as what was committed tells. An [`Op::Departed`] of one who
-    /// has is out of date: a login came before it in the queue. Called on the writing thread as well.
-    fn is_online(&self, _user: UserId) -> bool {
-        false
-    }
-}
-
 /// What every store can do. The methods that return something block on the disk.
 pub trait Store: Send + std::marker::Sync {
     /// Queues a change. Its outcome goes to the [`Consumer`], always: also when the store has failed.

@@ -23,6 +23,9 @@ pub(super) const GUEST_LIFE: Micros = 24 * HOUR;
 /// Tokens that one user may have: more than anybody has devices.
 const TOKENS: i64 = 100;
 
+/// Whether a user may have another connection.
+pub(super) type Admits<'a> = &'a dyn Fn(UserId) -> Done<()>;
+
 /// The holder of a token.
 struct Holder {
     name: Arc<str>,
@@ -36,27 +39,27 @@ struct Holder {
 }
 
 impl Writer {
-    pub(super) fn login(&mut self, login: &Login) -> Committed {
+    pub(super) fn login(&mut self, login: &Login, admits: Admits<'_>) -> Committed {
         let done = match &login.who {
             Who::Guest { name } => self.new_guest(login, name.as_deref()),
-            Who::Token { user, hash } => self.come_back(login, *user, hash),
-            Who::Password { user, hash } => self.by_password(login, *user, hash),
+            Who::Token { user, hash } => self.come_back(login, *user, hash, admits),
+            Who::Password { user, hash } => self.by_password(login, *user, hash, admits),
             Who::Register { name, hash } => self.register(login, name, hash),
         };
         let done = self.settle(done);
         let is_full = done.as_ref().is_err_and(|refusal| refusal.code == Code::StorageFull);
         // A transaction that has ended with this is undone first, and then the writer asks again.
         if is_full && !self.is_doomed() {
-            self.login_unnoted(login)
+            self.login_unnoted(login, admits)
         } else {
             Committed::Login(login.conn, done)
         }
     }
 
     /// A login on a full disk, which notes nowhere that the token was used: reading needs no room.
-    pub(super) fn login_unnoted(&mut self, login: &Login) -> Committed {
+    pub(super) fn login_unnoted(&mut self, login: &Login, admits: Admits<'_>) -> Committed {
         let done = match &login.who {
-            Who::Token { user, hash } => self.come_back_unnoted(login, *user, hash),
+            Who::Token { user, hash } => self.come_back_unnoted(login, *user, hash, admits),
             // These give out a token, which cannot be kept.
             Who::Guest { .. } | Who::Password { .. } | Who::Register { .. } => Err(storage_full().into()),
         };
@@ -137,7 +140,7 @@ impl Writer {
     }
 
     /// The password was found to be right while others changed what they liked: so it is looked at again.
-    fn by_password(&mut self, login: &Login, user: UserId, hash: &str) -> Done<LoggedIn> {
+    fn by_password(&mut self, login: &Login, user: UserId, hash: &str, admits: Admits<'_>) -> Done<LoggedIn> {
         let name: Option<Arc<str>> = self
             .db
             .prepare_cached(
@@ -149,6 +152,7 @@ impl Writer {
         let name = name.ok_or_else(wrong_password)?;
         let now = self.now();
         self.may_come_in(user, now)?;
+        admits(user)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.is_here(user)?;
@@ -159,9 +163,16 @@ impl Writer {
         self.logged_in(user, name, home, true)
     }
 
-    fn come_back(&mut self, login: &Login, user: UserId, hash: &[u8; 32]) -> Done<LoggedIn> {
+    fn come_back(
+        &mut self,
+        login: &Login,
+        user: UserId,
+        hash: &[u8; 32],
+        admits: Admits<'_>,
+    ) -> Done<LoggedIn> {
         let now = self.now();
         let Holder { name, .. } = self.holder(login, user, hash, now)?;
+        admits(user)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.touch(user, hash, now)?;
@@ -171,8 +182,15 @@ impl Writer {
         self.logged_in(user, name, home, false)
     }
 
-    fn come_back_unnoted(&mut self, login: &Login, user: UserId, hash: &[u8; 32]) -> Done<LoggedIn> {
+    fn come_back_unnoted(
+        &mut self,
+        login: &Login,
+        user: UserId,
+        hash: &[u8; 32],
+        admits: Admits<'_>,
+    ) -> Done<LoggedIn> {
         let Holder { name, .. } = self.holder(login, user, hash, self.now())?;
+        admits(user)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.ok_or_else(storage_full)?;
         self.logged_in(user, name, home, false)
     }

@@ -40,6 +40,8 @@ const REQ: u32 = 42;
 const PERMIT: u32 = 3;
 const SECOND: Micros = 1_000_000;
 const HOUR: Micros = 3600 * SECOND;
+/// Connections that a user may have.
+const PLACES: usize = 3;
 /// When a test begins.
 const DAWN: Micros = 1_700_000_000 * SECOND;
 
@@ -347,6 +349,11 @@ impl Consumer for Collector {
 
     fn is_online(&self, user: UserId) -> bool {
         self.online.lock().unwrap().contains(&user)
+    }
+
+    fn admits(&self, user: UserId, coming: usize) -> Result<(), Refusal> {
+        let there = usize::from(self.is_online(user));
+        if there + coming < PLACES { Ok(()) } else { Err(Refusal::new(Code::Busy, "enough")) }
     }
 }
 

@@ -22,7 +22,7 @@ use crate::store::{
 };
 use chatwire_codec::Code;
 use rusqlite::Connection;
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
@@ -68,8 +68,8 @@ pub(super) struct Writer {
 pub(super) struct Batch {
     consumer: Arc<dyn Consumer>,
     committed: Vec<Committed>,
-    /// Who has logged in, which the consumer does not know yet.
-    arrived: HashSet<UserId>,
+    /// Who has logged in, which the consumer does not know yet, and on how many connections.
+    arrived: HashMap<UserId, usize>,
     /// Those among them that can do without writing, by their place.
     reads: Vec<(usize, Read)>,
     /// The place of the first that wrote something, or failed so that all was undone.
@@ -212,12 +212,17 @@ impl Writer {
         self.freed.clear();
         self.unfinished.extend(batch.undone().iter().filter_map(Committed::departed));
         batch.refuse(&refusal, |committed| self.is_copy_of_kept(committed));
+        batch.arrived.clear();
         for (place, read) in std::mem::take(&mut batch.reads) {
-            batch.committed[place] = match read {
+            let committed = match read {
                 Read::Sync(sync) => self.sync(sync),
-                Read::Login(login) if refusal.code == Code::StorageFull => self.login_unnoted(&login),
+                Read::Login(login) if refusal.code == Code::StorageFull => {
+                    self.login_unnoted(&login, &|user| batch.admits(user))
+                }
                 Read::Login(_) => continue,
             };
+            batch.note_arrival(&committed);
+            batch.committed[place] = committed;
         }
         // Whatever failed in here, the next transaction is a new one.
         self.doomed = None;
@@ -287,7 +292,7 @@ impl Writer {
     /// A login, and the JOIN that came with it.
     fn arrive(&mut self, mut login: Login, batch: &mut Batch) {
         let first = login.first_room.take();
-        let (conn, committed) = (login.conn, self.login(&login));
+        let (conn, committed) = (login.conn, self.login(&login, &|user| batch.admits(user)));
         let joined = first.map(|FirstRoom { req, room }| {
             let done = match &committed {
                 Committed::Login(_, Ok(login)) => self.join_first(login, &room),
@@ -296,9 +301,7 @@ impl Writer {
             };
             Committed::Join(conn, req, self.settle(done))
         });
-        if let Committed::Login(_, Ok(login)) = &committed {
-            batch.arrived.insert(login.user);
-        }
+        batch.note_arrival(&committed);
         batch.may_read(login);
         batch.committed.push(committed);
         batch.committed.extend(joined);
@@ -351,7 +354,7 @@ impl Writer {
 impl Batch {
     pub(super) fn new(consumer: Arc<dyn Consumer>) -> Self {
         let (committed, reads) = (Vec::new(), Vec::new());
-        Batch { consumer, committed, arrived: HashSet::new(), reads, first_write: None }
+        Batch { consumer, committed, arrived: HashMap::new(), reads, first_write: None }
     }
 
     /// Notes a login, the next to be answered, if it can do without writing.
@@ -363,7 +366,18 @@ impl Batch {
 
     /// Whether a departure of this user has been overtaken by a login.
     fn is_back(&self, user: UserId) -> bool {
-        self.arrived.contains(&user) || self.consumer.is_online(user)
+        self.arrived.contains_key(&user) || self.consumer.is_online(user)
+    }
+
+    fn admits(&self, user: UserId) -> Done<()> {
+        let coming = self.arrived.get(&user).copied().unwrap_or(0);
+        Ok(self.consumer.admits(user, coming)?)
+    }
+
+    fn note_arrival(&mut self, committed: &Committed) {
+        if let Committed::Login(_, Ok(login)) = committed {
+            *self.arrived.entry(login.user).or_default() += 1;
+        }
     }
 
     /// Refuses all that may be undone: from the first that wrote. Leaves the reads that are to be asked again.

@@ -169,3 +169,29 @@ fn who_logs_in_while_messages_come_is_answered_though_nothing_comes_behind() {
         }
     }
 }
+
+#[test]
+fn who_has_enough_connections_gets_no_other_and_loses_no_token() {
+    let mut rig = Rig::new();
+    let who = Who::Register { name: "ann".into(), hash: "hash".into() };
+    let ann = rig.login(who, "phone", 1).unwrap().user;
+    let mut rig = rig.reopen_unstarted();
+    rig.online.lock().unwrap().insert(ann);
+    let by_password = || Who::Password { user: ann, hash: "hash".into() };
+    let ways = [rig.token(1), by_password(), by_password(), rig.token(1)];
+    for (who, token) in ways.into_iter().zip(2..) {
+        let login =
+            Login { conn: CONN, who, device: "phone".into(), new_token: [token; 32], first_room: None };
+        rig.store.submit(Op::Login(login));
+    }
+    rig.start();
+    let outcomes: Vec<_> = (0..4).map(|_| rig.next()).collect();
+    let are_in: Vec<_> = outcomes.iter().map(|came| matches!(came, Committed::Login(_, Ok(_)))).collect();
+    assert_eq!(are_in, [true, true, false, false], "{outcomes:?}");
+    let tokens = "SELECT count(*) FROM tokens";
+    assert_eq!(
+        rig.other().query_row(tokens, [], |row| row.get(0)),
+        Ok(2),
+        "of whom nobody has one there is none"
+    );
+}
