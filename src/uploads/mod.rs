@@ -8,7 +8,7 @@ use crate::id::{Micros, UserId};
 use crate::jobs::Jobs;
 use crate::quota::{Quota, Reserved};
 use crate::session::Wish;
-use crate::store::media::{HALF_KEPT, Half, Hold, MediaStore};
+use crate::store::media::{HALF_KEPT, Half, Hold, Left, MediaStore};
 use crate::store::sweep::Sweep;
 use crate::store::{Media, Store};
 use chatwire_codec::Code;
@@ -103,8 +103,13 @@ impl Uploads {
             Ok(halves) => halves,
             Err(e) => return log::warn!("half uploads cannot be cleared up: {e}; tried again later"),
         };
-        for half in halves.iter().filter(|half| now - half.touched_at > HALF_KEPT) {
+        let is_over = |half: &Left| now - half.touched_at > HALF_KEPT;
+        for half in halves.into_iter().filter(is_over) {
             let Some(_claim) = self.claims.take_unclaimed((half.user, half.media)) else { continue };
+            // Somebody may have gone on with it meanwhile.
+            if !self.media.half_left(half.user, half.media).is_some_and(|half| is_over(&half)) {
+                continue;
+            }
             self.media.remove_half(half.user, &half.media);
             self.quota.forget(half.user, half.media);
             log::debug!("half an upload of user {} was not gone on with and is removed", half.user);

@@ -98,6 +98,13 @@ impl MediaStore {
         Ok(found.collect())
     }
 
+    /// One of them, as it lies there now.
+    #[must_use]
+    pub fn half_left(&self, user: UserId, media: MediaId) -> Option<Left> {
+        let lying = inventory::lying(self.half_path(user, &media), Some(()))?;
+        lying.what.map(|()| Left { user, media, bytes: lying.bytes, touched_at: lying.touched_at })
+    }
+
     /// Removes a half upload that nobody works on.
     pub fn remove_half(&self, user: UserId, media: &MediaId) {
         remove(&self.half_path(user, media));

@@ -40,6 +40,7 @@ fn it_goes_on_in_other_runs_and_is_whole_at_last() {
         at = end;
         let touched = MediaStore::open(dir.path()).unwrap().halves().unwrap();
         assert_eq!((touched[0].user, touched[0].media, touched[0].bytes), (ANN, id(&bytes), end as u64));
+        assert_eq!(store.half_left(ANN, id(&bytes)), Some(touched[0]));
         if at < bytes.len() {
             half.leave();
             continue;
@@ -49,7 +50,7 @@ fn it_goes_on_in_other_runs_and_is_whole_at_last() {
         assert_eq!((media.id, media.size), (id(&bytes), 1_000_000));
     }
     assert!(fs::read(store.path(&id(&bytes))).unwrap() == bytes);
-    assert_eq!(store.halves().unwrap(), []);
+    assert_eq!((store.halves().unwrap(), store.half_left(ANN, id(&bytes))), (vec![], None));
 }
 
 #[test]

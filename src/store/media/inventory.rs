@@ -74,7 +74,7 @@ fn entries(folder: &Path) -> io::Result<Vec<PathBuf>> {
 }
 
 /// `None`: it has gone since the folder was read.
-fn lying<T>(path: PathBuf, what: Option<T>) -> Option<Lying<T>> {
+pub(in crate::store) fn lying<T>(path: PathBuf, what: Option<T>) -> Option<Lying<T>> {
     let found = fs::symlink_metadata(&path).ok()?;
     let what = what.filter(|_| found.is_file());
     Some(Lying { what, path, bytes: found.len(), touched_at: touched_at(&found) })
