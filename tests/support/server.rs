@@ -78,9 +78,11 @@ impl Server {
     }
 
     fn of(set: &[(&str, &str)]) -> Server {
-        let quiet = ["--set".to_string(), "assistant.kind=none".to_string()];
-        let set = set.iter().flat_map(|(key, value)| ["--set".to_string(), format!("{key}={value}")]);
-        let set = quiet.into_iter().chain(set).collect();
+        // Whoever is quiet for a while is not asked whether they are there.
+        let quiet = [("assistant.kind", "none"), ("timing.heartbeat_secs", "600")];
+        let set =
+            quiet.iter().chain(set).flat_map(|(key, value)| ["--set".to_string(), format!("{key}={value}")]);
+        let set = set.collect();
         let folder = tempfile::tempdir().expect("a folder");
         let (data, folder, env) = (folder.path().to_owned(), Some(folder), Vec::new());
         let (file, descriptors, running, log) = (None, None, None, String::new());

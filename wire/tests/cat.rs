@@ -46,7 +46,7 @@ fn a_script_of_two_users_holds() {
 #[test]
 fn an_expectation_that_is_not_met_says_what_came_instead() {
     let server = Server::start();
-    let script = "hello\nexpect welcome\ntext hi\nexpect status seq=7 within=300ms\n";
+    let script = "hello\nexpect welcome\ntext hi\nexpect status seq=7 within=3s\n";
     let ran = cat(server.address, &[], script);
     assert_eq!(ran.code, 1);
     assert!(ran.err.contains("line 4: expected STATUS seq=7; it did not come in time"), "{}", ran.err);

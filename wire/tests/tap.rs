@@ -70,11 +70,11 @@ fn a_replay_on_a_fresh_server_is_answered_alike_and_a_change_is_found() {
     let first = replay(&[]).succeeded().out;
     assert!(first.contains("8 frames sent") && first.contains(" 0 differences"), "{first}");
     // Now the room is there already.
-    let second = replay(&["--timeout", "1s"]);
+    let second = replay(&["--timeout", "5s"]);
     assert_eq!(second.code, 1);
     assert!(second.out.contains("JOINED differs:\n    created was 1, is 0"), "{}", second.out);
     assert!(second.out.contains("seq was 1, is 2"), "{}", second.out);
     let ignoring =
-        replay(&["--timeout", "1s", "--ignore", "at,epoch,session,last_seq,online,joined.created,seq"]);
+        replay(&["--timeout", "5s", "--ignore", "at,epoch,session,last_seq,online,joined.created,seq"]);
     assert!(!ignoring.out.contains("created was"), "{}", ignoring.out);
 }

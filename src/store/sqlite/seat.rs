@@ -57,7 +57,11 @@ impl Inbox {
     fn push(&self, op: Op, is_last: bool) {
         let mut waiting = self.waiting();
         if waiting.is_closed {
-            log::error!("store: a change came after the close and is lost");
+            if op.comes_again() {
+                log::debug!("store: what is done now and then is done after the next start");
+            } else {
+                log::error!("store: a change came after the close and is lost");
+            }
             return;
         }
         if op.can_wait() && waiting.gathers(clock::instant()) {
