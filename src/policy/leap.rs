@@ -73,14 +73,15 @@ impl Leap {
         let ahead = wall.saturating_sub(seen);
         if ahead > LEAP {
             let passed = looked.map_or(0, |looked| micros(now.saturating_duration_since(looked)));
-            let went_on = self.doubt.filter(|doubt| (wall - doubt.at - passed).saturating_abs() <= LEAP);
-            let waited = went_on.map_or(0, |doubt| doubt.waited + passed);
+            let far = |at: Micros| wall.saturating_sub(at).saturating_sub(passed).saturating_abs();
+            let went_on = self.doubt.filter(|doubt| far(doubt.at) <= LEAP);
+            let waited = went_on.map_or(0, |doubt| doubt.waited.saturating_add(passed));
             let doubt = Doubt { at: wall, waited };
             self.doubt = Some(doubt);
             if waited < WAIT {
                 let leapt = (went_on.is_none() || looked.is_none()).then_some(ahead);
                 let noted = self.noted.and_then(|noted| noted.doubt).map_or(0, |doubt| doubt.waited);
-                let is_due = waited - noted >= NOTE || waited < noted;
+                let is_due = waited.saturating_sub(noted) >= NOTE || waited < noted;
                 return Look {
                     believed: seen,
                     leapt,
