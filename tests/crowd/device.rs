@@ -377,8 +377,10 @@ impl Device {
         }
         let is_new = self.next_answered(error.ref_);
         let said = self.book.get_mut(&error.ref_).expect("a message of its own");
-        // Of a copy of what was sent before it says nothing that would hold for the first.
-        if is_new {
+        // Of a copy of what was sent before it says nothing that would hold for the first; and a copy that is on its way may
+        // be stored, and the answer to that be lost.
+        let has_copy = self.life.awaiting.iter().any(|(nonce, _)| *nonce == error.ref_);
+        if is_new && !has_copy {
             said.fate = Fate::Refused;
         }
     }
