@@ -141,13 +141,17 @@ static int rule_for_fd(int op, int fd) {
     return rule_for(op, path_of(fd, path, sizeof path));
 }
 
+/* Around each record, since one of a process that is killed may not be whole, and another process goes on behind it. */
+static const char begin_mark[8] = "\x8b" "record", end_mark[8] = "\x8b" "ended.";
+
 static void record(int type, uint64_t a, uint64_t b, uint64_t c, const void *x, uint32_t xn, const void *y, uint32_t yn) {
     unsigned char head[33];
     head[0] = (unsigned char)type;
     memcpy(head + 1, &a, 8), memcpy(head + 9, &b, 8), memcpy(head + 17, &c, 8);
     memcpy(head + 25, &xn, 4), memcpy(head + 29, &yn, 4);
-    struct iovec parts[3] = {{head, 33}, {(void *)x, xn}, {(void *)y, yn}};
-    if (syscall(SYS_writev, log_fd, parts, 3) < 0) abort();
+    struct iovec parts[5] = {
+        {(void *)begin_mark, 8}, {head, 33}, {(void *)x, xn}, {(void *)y, yn}, {(void *)end_mark, 8}};
+    if (syscall(SYS_writev, log_fd, parts, 5) < 0) abort();
 }
 
 static void record_paths(int type, uint64_t a, const char *x, const char *y) {

@@ -25,6 +25,9 @@ const LINK: u8 = 8;
 const MKDIR: u8 = 9;
 const SYNC_FAILED: u8 = 10;
 const RMDIR: u8 = 11;
+/// What stands before and behind each record.
+const BEGIN_MARK: &[u8] = b"\x8brecord\0";
+const END_MARK: &[u8] = b"\x8bended.\0";
 /// Type, three numbers, two lengths; behind them so many bytes.
 const HEAD: usize = 33;
 
@@ -421,14 +424,44 @@ fn is_passing(path: &Path) -> bool {
     path.to_string_lossy().ends_with("-shm")
 }
 
-/// The first record; the last of a process that was killed may not be whole.
+/// The first record that is whole; the last of a process that was killed may not be, and another process goes on behind it.
 fn next(log: &[u8]) -> Option<(Record<'_>, &[u8])> {
-    let head = log.get(..HEAD)?;
+    let begins = |part: &[u8]| part == BEGIN_MARK;
+    let mut log = log;
+    loop {
+        log = &log[log.windows(BEGIN_MARK.len()).position(begins)? + BEGIN_MARK.len()..];
+        if let Some(found) = record(log) {
+            return Some(found);
+        }
+    }
+}
+
+fn record(log: &[u8]) -> Option<(Record<'_>, &[u8])> {
+    let (head, rest) = log.split_at_checked(HEAD)?;
     let number = |at: usize| u64::from_ne_bytes(head[at..at + 8].try_into().unwrap());
     let size = |at: usize| u32::from_ne_bytes(head[at..at + 4].try_into().unwrap()) as usize;
-    let (xn, yn) = (size(25), size(29));
-    let body = log.get(HEAD..HEAD + xn + yn)?;
-    let (x, y) = body.split_at(xn);
-    let record = Record { kind: head[0], a: number(1), b: number(9), c: number(17), x, y };
-    Some((record, &log[HEAD + xn + yn..]))
+    let (x, rest) = rest.split_at_checked(size(25))?;
+    let (y, rest) = rest.split_at_checked(size(29))?;
+    let rest = rest.strip_prefix(END_MARK)?;
+    Some((Record { kind: head[0], a: number(1), b: number(9), c: number(17), x, y }, rest))
+}
+
+#[test]
+fn a_record_that_was_cut_hides_none_of_another_process() {
+    let whole = |kind: u8, path: &[u8]| {
+        let mut head = [0; HEAD];
+        head[0] = kind;
+        head[25..29].copy_from_slice(&u32::try_from(path.len()).unwrap().to_ne_bytes());
+        [BEGIN_MARK, &head, path, END_MARK].concat()
+    };
+    let (one, cut, other) = (whole(1, b"one"), whole(2, b"cut"), whole(3, b"other"));
+    for n in 0..cut.len() {
+        let mut log = &[&one, &cut[..n], &other, &cut[..n]].concat()[..];
+        let mut kinds = Vec::new();
+        while let Some((record, rest)) = next(log) {
+            kinds.push(record.kind);
+            log = rest;
+        }
+        assert_eq!(kinds, [1, 3], "{n}");
+    }
 }
