@@ -7,7 +7,8 @@
 -- one table where each costs time at every message.
 
 -- Facts about the data as a whole. `epoch`: random since the data was made or restored from a backup. `seen_at`: where
--- the clock was when it was last believed, written once an hour.
+-- the clock was when it was last believed, written once an hour. `doubted_at` and `doubted_for`: where it was since, and
+-- for how many microseconds of running, while it is not believed.
 CREATE TABLE meta (
     key   TEXT PRIMARY KEY,
     value ANY NOT NULL

@@ -81,6 +81,7 @@ impl Leap {
             if waited < WAIT {
                 let leapt = (went_on.is_none() || looked.is_none()).then_some(ahead);
                 let noted = self.noted.and_then(|noted| noted.doubt).map_or(0, |doubt| doubt.waited);
+                // Less than is written down: that was another doubt.
                 let is_due = waited.saturating_sub(noted) >= NOTE || waited < noted;
                 return Look {
                     believed: seen,

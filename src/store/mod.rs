@@ -347,6 +347,7 @@ pub struct Synced {
     /// Where to go on: the larger of what was asked for and `first_seq` - 1.
     pub after: Seq,
 }
+
 /// What every store can do. The methods that return something block on the disk.
 pub trait Store: Send + std::marker::Sync {
     /// Queues a change. Its outcome goes to the [`Consumer`], always: also when the store has failed.

@@ -151,8 +151,7 @@ impl Writer {
             .optional()?;
         let name = name.ok_or_else(wrong_password)?;
         let now = self.now();
-        self.may_come_in(user, now)?;
-        admits(user)?;
+        self.may_come_in(user, admits)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.is_here(user)?;
@@ -170,9 +169,8 @@ impl Writer {
         hash: &[u8; 32],
         admits: Admits<'_>,
     ) -> Done<LoggedIn> {
+        let Holder { name, .. } = self.holder(login, user, hash, admits)?;
         let now = self.now();
-        let Holder { name, .. } = self.holder(login, user, hash, now)?;
-        admits(user)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?;
         let home = self.atomically(|writer| {
             writer.touch(user, hash, now)?;
@@ -189,8 +187,7 @@ impl Writer {
         hash: &[u8; 32],
         admits: Admits<'_>,
     ) -> Done<LoggedIn> {
-        let Holder { name, .. } = self.holder(login, user, hash, self.now())?;
-        admits(user)?;
+        let Holder { name, .. } = self.holder(login, user, hash, admits)?;
         let home = self.cache.pair(&self.db, UserId::ASSISTANT, user)?.ok_or_else(storage_full)?;
         self.logged_in(user, name, home, false)
     }
@@ -208,8 +205,9 @@ impl Writer {
         }
     }
 
-    fn may_come_in(&self, user: UserId, now: Micros) -> Done<()> {
-        bans::of_user(&self.db, user, now)?.map_or(Ok(()), |refusal| Err(refusal.into()))
+    /// Refuses who is banned, or has enough connections.
+    fn may_come_in(&self, user: UserId, admits: Admits<'_>) -> Done<()> {
+        bans::of_user(&self.db, user, self.now())?.map_or_else(|| admits(user), |refusal| Err(refusal.into()))
     }
 
     fn add_guest(&mut self, wish: Option<&str>, now: Micros) -> Done<(UserId, Arc<str>)> {
@@ -249,7 +247,7 @@ impl Writer {
     }
 
     /// The holder of this token, who may come back with it.
-    fn holder(&self, login: &Login, user: UserId, hash: &[u8; 32], now: Micros) -> Done<Holder> {
+    fn holder(&self, login: &Login, user: UserId, hash: &[u8; 32], admits: Admits<'_>) -> Done<Holder> {
         let found = self
             .db
             .prepare_cached(
@@ -269,7 +267,7 @@ impl Writer {
             .optional()?;
         let holder = found.filter(|holder| holder.may_come_back(&login.device, self.believed()));
         let holder = holder.ok_or_else(bad_token)?;
-        self.may_come_in(user, now)?;
+        self.may_come_in(user, admits)?;
         Ok(holder)
     }
 
