@@ -196,6 +196,16 @@ fn block_on(story: impl Future<Output = ()>) {
     runtime.unwrap().block_on(story);
 }
 
+/// A server with one guest, whose way to it and back has room for so many bytes.
+async fn with_a_guest(room: usize) -> (Disk, Server, Pipe, Task) {
+    let (disk, mut server) = alone();
+    let pipe = Pipe::new(room);
+    let mut task = server.accept(&pipe);
+    pipe.send(&hello_and_sync("hi"));
+    rest(&server, &mut task).await;
+    (disk, server, pipe, task)
+}
+
 #[test]
 fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
     /// What nobody knows, which is answered with ERROR.
@@ -206,11 +216,7 @@ fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
     /// What an outbox begins with.
     const LITTLE: usize = 512;
     block_on(async {
-        let (_disk, mut server) = alone();
-        let pipe = Pipe::new(ROOM);
-        let mut task = server.accept(&pipe);
-        pipe.send(&hello_and_sync("hi"));
-        rest(&server, &mut task).await;
+        let (_disk, server, pipe, mut task) = with_a_guest(ROOM).await;
         assert!(!pipe.take(usize::MAX).is_empty());
         let mut held = Held::new(server.hub.budget());
         held.set(BYTES_IN_ALL);
@@ -235,11 +241,7 @@ fn where_memory_is_short_who_takes_no_answers_gets_no_more_of_them() {
 fn where_memory_is_short_a_file_that_does_not_go_on_takes_none() {
     const SIZE: u32 = 50_000;
     block_on(async {
-        let (_disk, mut server) = alone();
-        let pipe = Pipe::new(1 << 20);
-        let mut task = server.accept(&pipe);
-        pipe.send(&hello_and_sync("hi"));
-        rest(&server, &mut task).await;
+        let (_disk, server, pipe, mut task) = with_a_guest(1 << 20).await;
         let mut held = Held::new(server.hub.budget());
         held.set(BYTES_IN_ALL);
         pipe.send(&chatwire_codec::header(kind::FILE, SIZE));
@@ -291,10 +293,7 @@ fn what_is_read_of_a_file_for_who_does_not_take_it_counts_as_memory() {
 #[test]
 fn what_has_come_of_a_frame_counts_as_memory_until_the_rest_is_there() {
     block_on(async {
-        let (_disk, mut server) = alone();
-        let pipe = Pipe::new(1 << 20);
-        let mut task = server.accept(&pipe);
-        pipe.send(&hello_and_sync("hi"));
+        let (_disk, server, pipe, mut task) = with_a_guest(1 << 20).await;
         pipe.send(&chatwire_codec::header(kind::TEXT, 3000));
         pipe.send(&[b'a'; 2000]);
         rest(&server, &mut task).await;
@@ -309,11 +308,7 @@ fn what_has_come_of_a_frame_counts_as_memory_until_the_rest_is_there() {
 #[test]
 fn a_frame_that_has_come_whole_is_taken_however_short_memory_is() {
     block_on(async {
-        let (_disk, mut server) = alone();
-        let pipe = Pipe::new(1 << 20);
-        let mut task = server.accept(&pipe);
-        pipe.send(&hello_and_sync("hi"));
-        rest(&server, &mut task).await;
+        let (_disk, server, pipe, mut task) = with_a_guest(1 << 20).await;
         pipe.take(usize::MAX);
         let mut held = Held::new(server.hub.budget());
         held.set(BYTES_IN_ALL);
